@@ -265,7 +265,7 @@ def list_standing_entries(records: Iterable[LogRecord]) -> list[Judgement | Corr
                 standing = {
                     position: moved
                     for position, entry in standing.items()
-                    if (moved := _move_entry(entry, again)) is not None
+                    if (moved := move_entry(entry, again)) is not None
                 }
             case Judgement(drawn="gold"):
                 pass
@@ -274,7 +274,7 @@ def list_standing_entries(records: Iterable[LogRecord]) -> list[Judgement | Corr
     return list(standing.values())
 
 
-def _move_entry(entry: Judgement | Correction, again: Reproposal) -> Judgement | Correction | None:
+def move_entry(entry: Judgement | Correction, again: Reproposal) -> Judgement | Correction | None:
     """Return an entry about the new proposal's masks; None where it is about masks that are not there any more."""
     if isinstance(entry, Correction) or (entry.is_human and entry.choice in ("flag", "whole_image", "ungroundable")):
         return entry

@@ -24,7 +24,7 @@ def audit_engine(
         from engine.store.store import EngineStore
         from engine.verifiers.keeping import load_policy
 
-        with EngineStore.open(folder) as store:
+        with EngineStore.open(folder, task="work") as store:
             drawn = draw_audit_sample(store, load_policy(store), sample, seed=seed)
             waiting = len(read_audit_sample(store))
     print_line(f"{len(drawn):,} labels of models were drawn for people to look at; {sample:,} were asked for")

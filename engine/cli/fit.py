@@ -40,7 +40,7 @@ def fit_stage_of_engine(
         from engine.quality.fitting import fit_engine, fit_route
         from engine.store.store import EngineStore
 
-        with EngineStore.open(folder) as store:
+        with EngineStore.open(folder, task="work") as store:
             if verifier == "fitted":
                 found = fit_engine(store, stage, quality=quality, slips=slips)
                 calibration = "calibrated" if found.is_calibrated else "not calibrated, which needs 501 labels"

@@ -62,7 +62,7 @@ def run_engine(
         from engine.verifiers.keeping import load_policy
 
         deadline = parse_budget(budget_hours)
-        with EngineStore.open(folder) as store:
+        with EngineStore.open(folder, task="work") as store:
             if retry_errors:
                 print_note(display, f"{reopen_errors(store.database):,} images that could not be read are read again")
             context = RunContext(

@@ -87,7 +87,7 @@ def begin_engine(folder: Path, materials: Materials) -> Addition:
     listing = _list_images(materials.images, folder) if materials.images else None
     texts = read_alt_texts(materials.alt_text) if materials.alt_text else {}
     _check_texts(materials)
-    with EngineStore.create(folder) if is_new else EngineStore.open(folder) as store:
+    with EngineStore.create(folder) if is_new else EngineStore.open(folder, task="work") as store:
         before = store.read_settings()
         _check_splits(store, before, materials)
         settings = _merge_settings(before, materials)

@@ -9,13 +9,14 @@ from threading import RLock
 from engine.errors import EngineError
 from engine.images import EngineImage
 from engine.lottery import draw_lot
-from engine.pairs import Entry, Judgement, Pair, Proposal, Withdrawal
+from engine.pairs import Entry, Judgement, LogRecord, Pair, Proposal, Reproposal, Withdrawal
 from engine.quality.auditing import AUDIT_SHARE, is_audited, is_model_label, read_audit_sample
-from engine.review.entries import build_version, check_choice, is_about, name_person, read_content, to_entries
+from engine.review.entries import build_version, check_choice, name_person, parse_number, read_content, to_entries
 from engine.review.queue.opinions import choose_wanted
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewItem, NewOpinion, Opinion, QueueItem
-from engine.states import PairDecision, PairState, StatePolicy
+from engine.states import PairDecision, PairState, PairSummary, StatePolicy, move_entry
+from engine.store.changes import ChangeFinder, read_data_version
 from engine.store.store import EngineStore
 
 QUEUE_FILE = "review.sqlite"
@@ -37,6 +38,14 @@ class Priority:
 
 Ranking = Callable[[str], Priority]
 """Pair key -> its priority."""
+
+
+Learner = Callable[[PairSummary, Iterable[LogRecord]], None]
+"""Is told of a pair and its log."""
+
+
+def learn_nothing(summary: PairSummary, records: Iterable[LogRecord]) -> None:
+    """Do nothing."""
 
 
 def rank_randomly(pair: str) -> Priority:
@@ -61,6 +70,7 @@ class ReviewDesk:
         queue: Its queue.
         policy: What judgements are worth.
         rank: When each pair is shown.
+        learn: Is told what the log holds of a pair that another process has changed, before `rank` is asked for it.
     """
 
     def __init__(
@@ -70,11 +80,13 @@ class ReviewDesk:
         *,
         policy: StatePolicy = StatePolicy(),  # noqa: B008  # frozen
         rank: Ranking = rank_randomly,
+        learn: Learner = learn_nothing,
     ) -> None:
         self.store, self.queue = store, queue
-        self._policy, self._rank = policy, rank
+        self._policy, self._rank, self._learn = policy, rank, learn
         self._lock = RLock()
         self._audit = read_audit_sample(store)
+        self._changes, self._version = ChangeFinder(), read_data_version(store.database)
 
     def synchronize(self) -> int:
         """Write what the log lacks, and fill the queue with what the pairs need. Call it once at the start.
@@ -83,7 +95,9 @@ class ReviewDesk:
             How many items there are to look at.
         """
         with self._lock:
+            self._version = read_data_version(self.store.database)
             self.write_log()
+            self._changes.find_pairs(self.store.database)
             proposals = self._read_proposal_numbers()
             self._forget_missing()
             self.queue.close_all()
@@ -205,12 +219,53 @@ class ReviewDesk:
 
     def _append_opinion(self, opinion: Opinion) -> int:
         """Append an opinion that stands; return its position, 0 for one whose masks are not there any more."""
-        item = opinion.item
-        number = self._read_proposal_numbers(item.pair).get(item.pair, 0)
-        if opinion.is_withdrawn or item.version.partition(":")[0] != str(number):
+        subject = None if opinion.is_withdrawn else self.look_up(opinion.item)
+        if subject is None:
             return 0
-        proposal, image = self.find_subject(item)
-        return min(self.store.append(to_entries(opinion, proposal, (image.height, image.width))))
+        proposal, image = subject
+        entries: Iterable[Entry] = to_entries(opinion, proposal, (image.height, image.width))
+        for again in self._list_later_proposals(opinion.item):
+            entries = [moved for one in entries if (moved := move_entry(one, again)) is not None]
+        return min(self.store.append([*entries]), default=0)
+
+    def _list_later_proposals(self, item: QueueItem) -> list[Reproposal]:
+        """List what a run has proposed since an item was made: which of its masks are there again, in order."""
+        with self.store.database.read() as connection:
+            query = "SELECT count(*) FROM proposals WHERE pair = ? AND id > ?"
+            [(count,)] = connection.execute(query, (item.pair, parse_number(item.version)))
+        if not count:
+            return []
+        entries = (record.entry for record in self.store.entries(item.pair))
+        return [entry for entry in entries if isinstance(entry, Reproposal)][-count:]
+
+    def follow_store(self) -> int:
+        """Ask for what another process has proposed or judged since; return the number of its pairs.
+
+        Raises:
+            EngineError: The store cannot be read or written.
+        """
+        version = read_data_version(self.store.database)
+        if version == self._version:
+            return 0
+        changed = self._changes.find_pairs(self.store.database)
+        for key in changed:
+            with self._lock:
+                self._take_over(key)
+        self._version = version
+        return len(changed)
+
+    def _take_over(self, key: str) -> None:
+        """Ask for what a pair needs now that a run has proposed its masks or judged them."""
+        number = self._read_proposal_numbers(key).get(key, 0)
+        self.queue.close_earlier(key, number)
+        state = self.read_state(key)
+        if state is not None:
+            self._learn(self._summarize(state), self.store.entries(key))
+        self.advance_pair(key, is_new_only=False)
+
+    def _summarize(self, state: PairState) -> PairSummary:
+        image = self.store.find_image(state.pair.image)
+        return PairSummary(state.pair, state.decision, group="" if image is None else image.group)
 
     def _find_written(self, opinion: Opinion) -> list[int]:
         """Return the positions at which the log holds an opinion that nobody has taken back."""
@@ -220,12 +275,17 @@ class ReviewDesk:
             entry: Entry = record.entry
             if isinstance(entry, Withdrawal):
                 positions = [position for position in positions if position != entry.position]
-            elif getattr(entry, "by", "") == by and entry.at == opinion.at and is_about(entry, opinion.item):
+            elif getattr(entry, "by", "") == by and entry.at == opinion.at:
                 positions.append(record.position)
         return positions
 
-    def advance_pair(self, key: str) -> None:
-        """Ask for what a pair needs next, and no more for what it needs no longer."""
+    def advance_pair(self, key: str, *, is_new_only: bool = True) -> None:
+        """Ask for what a pair needs next, and no more for what it needs no longer.
+
+        Args:
+            key: Of the pair.
+            is_new_only: Leave items that are open already as they are, with their priority.
+        """
         state = self.read_state(key)
         if state is None:
             return
@@ -235,13 +295,13 @@ class ReviewDesk:
         elif decision.name in ("rejected", "unsure"):
             self.queue.close_pair(key)
         else:
-            self._ask_next(state.pair, decision)
+            self._ask_next(state.pair, decision, is_new_only=is_new_only)
 
     def read_state(self, key: str) -> PairState | None:
         """Return the state of a pair by the policy of the project; None where there is no such pair."""
         return self.store.read_state(key, self._policy)
 
-    def _ask_next(self, pair: Pair, decision: PairDecision) -> None:
+    def _ask_next(self, pair: Pair, decision: PairDecision, *, is_new_only: bool) -> None:
         number = self._read_proposal_numbers(pair.key).get(pair.key, 0)
         version = build_version(number, None if decision.needs == "mv" else decision.accepted)
         is_strict = decision.needs != "mv" and decision.correction is None
@@ -249,7 +309,7 @@ class ReviewDesk:
         if decision.needs == "mv" or not self.queue.has_open("mv", pair.key):
             image = self.store.find_image(pair.image)
             source = "" if image is None else image.source
-            self.queue.add_items(list(self._list_items(pair, decision, number, source)), is_new_only=True)
+            self.queue.add_items(list(self._list_items(pair, decision, number, source)), is_new_only=is_new_only)
 
     def _promote_gold(self, item: int) -> None:
         """Let an item of which at least two people have said the same test others."""
@@ -263,10 +323,16 @@ class ReviewDesk:
 
     def find_subject(self, item: QueueItem) -> tuple[Proposal, EngineImage]:
         """Return the proposal and the image that an item is about. Raises EngineError where they are forgotten."""
-        image, proposal = self.find_image(item), self.store.read_proposal(item.pair)
-        if image is None or proposal is None:
+        subject = self.look_up(item)
+        if subject is None:
             raise EngineError("this item was removed from the project meanwhile; go on with the next one")
-        return proposal, image
+        return subject
+
+    def look_up(self, item: QueueItem) -> tuple[Proposal, EngineImage] | None:
+        """Return the proposal and the image that an item is about; None where they are forgotten."""
+        number = parse_number(item.version)
+        image, proposal = self.find_image(item), self.store.read_numbered_proposals([number]).get(number)
+        return None if image is None or proposal is None or proposal.pair != item.pair else (proposal, image)
 
     def find_image(self, item: QueueItem) -> EngineImage | None:
         """Return the image that an item is about; None where it is forgotten."""

@@ -15,7 +15,7 @@ from engine.pairs import (
     Judgement,
     Proposal,
 )
-from engine.review.queue.tables import Opinion, QueueItem
+from engine.review.queue.tables import Opinion
 from sam3_tool.masks.rle import RleMask, check_runs
 
 CORRECTED = "corrected"
@@ -66,6 +66,16 @@ def build_version(proposal_number: int, accepted: tuple[int, ...] | None = None)
     ('7', '7:0,2')
     """
     return str(proposal_number) if accepted is None else f"{proposal_number}:{','.join(map(str, accepted))}"
+
+
+def parse_number(version: str) -> int:
+    """Return the number of the proposal that an item is about.
+
+    >>> parse_number("7:0,2"), parse_number("")
+    (7, 0)
+    """
+    number = version.partition(":")[0]
+    return int(number) if number.isdecimal() else 0
 
 
 def parse_accepted(version: str) -> tuple[int, ...]:
@@ -164,13 +174,3 @@ def name_person(person: str) -> str:
 
 def _find_mask(mask: DrawnMask, proposal: Proposal, size: tuple[int, int]) -> RleMask:
     return proposal.masks[mask.index] if mask.index is not None else RleMask(size, str(mask.counts))
-
-
-def is_about(entry: Entry, item: QueueItem) -> bool:
-    """Whether an entry is about what an item asks, or about its whole pair."""
-    match entry:
-        case Judgement(stage="mv", mask=mask):
-            return entry.pair == item.pair and mask == item.mask
-        case Judgement() | Correction():
-            return entry.pair == item.pair
-    return False

@@ -1,8 +1,10 @@
 """Opening a project for review: one process that writes, with its queue filled."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Event, Thread
 
 from engine.errors import EngineError
 from engine.review.desk import QUEUE_FILE, ReviewDesk
@@ -16,6 +18,9 @@ from sam3_tool import Sam3
 from serve.http.services import BackgroundModel
 from serve.http.settings import ServeSettings
 
+logger = logging.getLogger(__name__)
+FOLLOW_SECONDS = 2.0
+"""Until what a run has proposed is shown."""
 MAX_GUIDELINES = 200_000
 """Letters that are shown of them."""
 
@@ -43,13 +48,14 @@ def open_services(
     Raises:
         EngineError: There is no project, it is damaged, or another process works on it.
     """
-    with EngineStore.open(folder) as store:
+    with EngineStore.open(folder, task="review") as store:
         queue = open_queue(folder / QUEUE_FILE)
         try:
             policy = load_policy(store)
-            desk = ReviewDesk(store, queue, policy=policy, rank=build_ranking(store, policy))
+            ranking = build_ranking(store, policy)
+            desk = ReviewDesk(store, queue, policy=policy, rank=ranking, learn=ranking.learn_judgements)
             desk.synchronize()
-            yield ReviewServices(
+            services = ReviewServices(
                 ServeSettings(tokens=people.tokens, hosts=hosts, drain_seconds=0, grace_seconds=5),
                 people,
                 desk,
@@ -57,8 +63,31 @@ def open_services(
                 wage,
                 read_guidelines(folder, store),
             )
+            with follow_runs(desk):
+                yield services
         finally:
             queue.close()
+
+
+@contextmanager
+def follow_runs(desk: ReviewDesk) -> Iterator[None]:
+    """Bring what a run proposes meanwhile to the people who review, in a thread, until the block ends."""
+    end = Event()
+
+    def follow() -> None:
+        while not end.wait(FOLLOW_SECONDS):
+            try:
+                desk.follow_store()
+            except EngineError as error:  # the next time may go better; answers are kept all the same
+                logger.warning("what a run has proposed is not shown yet: %s", error)
+
+    thread = Thread(target=follow, name="follow-runs", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join()
 
 
 def open_queue(path: Path) -> ReviewQueue:

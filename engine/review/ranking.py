@@ -1,10 +1,12 @@
 """When each pair is shown: the riskiest per second of a person first, varied, and a tenth at random."""
 
-from collections.abc import Iterator, Sequence
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+from engine.pairs import LogRecord
 from engine.quality.ordering import RANDOM_SHARE, Candidate, draw_batch
-from engine.quality.ranking import estimate_risks
-from engine.review.desk import Priority, Ranking, rank_randomly
+from engine.quality.ranking import combine_risks, estimate_risks
+from engine.review.desk import Priority, rank_randomly
 from engine.review.team.estimate import USUAL_SECONDS
 from engine.states import PairSummary, StatePolicy
 from engine.store.store import EngineStore
@@ -14,7 +16,45 @@ FIRST_BATCH, LARGEST_BATCH = 200, 2000
 NO_POLICY = StatePolicy()
 
 
-def build_ranking(store: EngineStore, policy: StatePolicy = NO_POLICY) -> Ranking:
+class PairRanking:
+    """When each pair is shown. A pair that no model has judged comes at random, as all do without a model.
+
+    Args:
+        ranked: Key of a pair -> its priority, of all that models have judged.
+        rates: For each of them that was not drawn by lot, its expected errors per second of a person.
+
+    >>> ranking = PairRanking({}, [0.01, 0.03])
+    >>> ranking.place_pair(Candidate("c4", risk=0.1, seconds=5.0, phrase="cup"))
+    >>> ranking("c4")
+    Priority(value=0.5, drawn='risk', weight=1.0)
+    """
+
+    def __init__(self, ranked: Mapping[str, Priority], rates: Iterable[float]) -> None:
+        self._ranked, self._rates = dict(ranked), sorted(rates)
+
+    def __call__(self, pair: str) -> Priority:
+        """Return the priority of a pair."""
+        return self._ranked.get(pair) or rank_randomly(pair)
+
+    def place_pair(self, candidate: Candidate) -> None:
+        """Place a pair that a model has judged since: by lot as any other, or among those of the same risk."""
+        lot = rank_randomly(candidate.key).value
+        if lot < RANDOM_SHARE:
+            self._ranked[candidate.key] = Priority(lot / RANDOM_SHARE, "random", 1 / RANDOM_SHARE)
+            return
+        rate = candidate.risk / candidate.seconds
+        insort(self._rates, rate)
+        place = bisect_left(self._rates, rate)
+        self._ranked[candidate.key] = Priority((place + 0.5) / len(self._rates), "risk")
+
+    def learn_judgements(self, summary: PairSummary, records: Iterable[LogRecord]) -> None:
+        """Place a pair by what the log holds of it now."""
+        risk = combine_risks(record.entry for record in records).get(summary.pair.key)
+        if risk is not None:
+            self.place_pair(to_candidate(summary, risk))
+
+
+def build_ranking(store: EngineStore, policy: StatePolicy = NO_POLICY) -> PairRanking:
     """Build the ranking of a project from what models have said so far.
 
     Args:
@@ -22,17 +62,19 @@ def build_ranking(store: EngineStore, policy: StatePolicy = NO_POLICY) -> Rankin
         policy: What judgements are worth: what models have decided is not drawn.
 
     Returns:
-        The ranking. A pair that no model has judged is shown in random order, as all are without a model.
+        The ranking.
 
     Raises:
         EngineError: The log cannot be read.
     """
     risks = estimate_risks(store)
     if not risks:
-        return rank_randomly
+        return PairRanking({}, [])
     summaries = (one for one in store.iterate_summaries(policy) if one.pair.key in risks and one.decision.needs)
-    ranked = rank_candidates([to_candidate(one, risks[one.pair.key]) for one in summaries])
-    return lambda pair: ranked.get(pair) or rank_randomly(pair)
+    candidates = [to_candidate(one, risks[one.pair.key]) for one in summaries]
+    ranked = rank_candidates(candidates)
+    rates = [one.risk / one.seconds for one in candidates if ranked[one.key].drawn == "risk"]
+    return PairRanking(ranked, rates)
 
 
 def to_candidate(summary: PairSummary, risk: float) -> Candidate:

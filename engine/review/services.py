@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.pairs import Correction
 from engine.review.desk import ReviewDesk
-from engine.review.entries import REFUSALS
+from engine.review.entries import REFUSALS, parse_number
 from engine.review.queue.opinions import MAX_BATCH
 from engine.review.queue.tables import Answer, QueueItem, simplify_choice
 from engine.review.team.estimate import Estimate, estimate_rest
@@ -47,10 +47,11 @@ class ReviewServices:
     def describe_items(self, items: Iterable[QueueItem]) -> list[dict[str, Any]]:
         """Return what a page draws of items; those that were removed from the project meanwhile are left out."""
         items = list(items)
-        proposals = self.desk.store.read_proposals([item.pair for item in items])
+        numbers = {item.id: parse_number(item.version) for item in items}
+        proposals = self.desk.store.read_numbered_proposals({*numbers.values()})
         described, sizes = [], {}
         for item in items:
-            proposal, image = proposals.get(item.pair), self.desk.find_image(item)
+            proposal, image = proposals.get(numbers[item.id]), self.desk.find_image(item)
             if proposal is None or image is None:
                 self.desk.queue.forget_pairs([item.pair])
                 continue

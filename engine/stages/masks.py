@@ -12,8 +12,9 @@ from engine.pairs import Pair, Proposal
 from engine.proposing import FIND_NO_PARENT, ParentFn, SignalFn, describe_recipe, get_recipe, propose_masks
 from engine.stages.media import describe_error
 from engine.stages.stage import RunContext, StageName, StageReport
+from engine.states import StatePolicy
 from engine.store.files import mark_image
-from engine.store.store import EngineStore
+from engine.store.store import NO_POLICY, EngineStore
 from sam3_tool.errors import ImageError
 from sam3_tool.image import Image
 from sam3_tool.sam3 import Sam3
@@ -48,7 +49,7 @@ class MasksStage:
         work = find_open_pairs(context, describe_recipe(context.sam3))
         meter = ProgressMeter(work.images, work.images - len(work.pairs))
         done = errors = failures = 0
-        with ProposalBuffer(store).keep_at_the_end() as buffer:
+        with ProposalBuffer(store, work.again, context.policy).keep_at_the_end() as buffer:
             for key, keys in work.pairs.items():
                 if context.is_out_of_time():
                     break
@@ -64,7 +65,7 @@ class MasksStage:
                 meter.add_images(1, {})
                 context.report_progress(self.name, meter)
         if changed := buffer.changed:
-            context.on_note(f"{changed:,} of {work.again:,} pairs that were proposed again have other masks now")
+            context.on_note(f"{changed:,} of {len(work.again):,} pairs that were proposed again have other masks now")
         return StageReport(self.name, done, "pairs proposed", work.count - done - errors, errors)
 
     def _propose_image(self, context: RunContext, key: str, keys: Sequence[str]) -> list[Proposal]:
@@ -87,7 +88,7 @@ class OpenPairs:
     """Key of an image -> keys of its pairs."""
     images: int
     """That have any pair at all."""
-    again: int
+    again: frozenset[str]
     """Pairs that other weights have proposed before."""
 
     @property
@@ -99,7 +100,7 @@ class OpenPairs:
 def find_open_pairs(context: RunContext, recipe: str) -> OpenPairs:
     """Find the pairs without masks by this recipe, but for those that people have finished; tell what will change."""
     found: dict[str, list[str]] = defaultdict(list)
-    earlier, finished = Counter[str](), 0
+    earlier, finished, again = Counter[str](), 0, set[str]()
     images = set()
     for summary in context.store.iterate_summaries(context.policy):
         images.add(summary.pair.image)
@@ -110,12 +111,14 @@ def find_open_pairs(context: RunContext, recipe: str) -> OpenPairs:
             finished += bool(before)
             continue
         found[summary.pair.image].append(summary.pair.key)
-        earlier.update([before] if before else [])
+        if before:
+            earlier[before] += 1
+            again.add(summary.pair.key)
     for before, count in earlier.items():
         context.on_note(f"{count:,} pairs were proposed by {before}; they are proposed again by {recipe}")
     if earlier and finished:
         context.on_note(f"{finished:,} pairs that people have finished stay as they are")
-    return OpenPairs(found, len(images), earlier.total())
+    return OpenPairs(found, len(images), frozenset(again))
 
 
 def _report_failure(context: RunContext, key: str, error: ImageError | OSError, failures: int) -> None:
@@ -132,6 +135,9 @@ class ProposalBuffer:
     """Proposals that are not on the disk yet: some hundred, or those of some seconds."""
 
     store: EngineStore
+    again: frozenset[str] = frozenset()
+    """Pairs that have masks already."""
+    policy: StatePolicy = NO_POLICY
     changed: int = field(default=0, init=False)
     """Pairs whose masks are others than before."""
     _waiting: list[Proposal] = field(default_factory=list, init=False)
@@ -149,7 +155,16 @@ class ProposalBuffer:
         """Write all that waits. Raises EngineError."""
         with defer_interruptions():
             waiting, self._waiting = self._waiting, []
-            self.changed += self.store.add_proposals(waiting, at=time())
+            with self.store.database.write():  # nobody finishes a pair between the look at it and the writing
+                kept = [one for one in waiting if not self._is_finished(one.pair)]
+                self.changed += self.store.add_proposals(kept, at=time())
+
+    def _is_finished(self, pair: str) -> bool:
+        """Whether people have finished a pair since it was chosen for other masks."""
+        if pair not in self.again:
+            return False
+        decision = self.store.read_decision(pair, self.policy)
+        return decision is None or decision.is_human_end
 
     @contextmanager
     def keep_at_the_end(self) -> "Iterator[ProposalBuffer]":

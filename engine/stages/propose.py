@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 from engine.chat_models import load_chat_model
 from engine.images import EngineImage
@@ -16,6 +17,9 @@ from engine.stages.negatives import AddedNegatives, add_negatives
 from engine.stages.phrase_sources import PhraseCollector
 from engine.stages.stage import RunContext, StageName, StageReport
 from engine.store.store import EngineStore
+
+PAGE_PAIRS = 10_000
+"""Pairs that are written together."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +64,11 @@ def _add_list(store: EngineStore, rules: HygieneRules) -> int:
     if not phrases:
         return 0
     cleaned = clean_list(phrases, rules)
-    kept = (image for image in store.images() if image.is_kept)
-    return add_source(store, build_source("", LIST, LIST, cleaned), _build_pairs(kept, cleaned.kept))
+    pairs = _build_pairs((image for image in store.images() if image.is_kept), cleaned.kept)
+    added = 0
+    while page := [*islice(pairs, PAGE_PAIRS)]:  # people who review wait for a transaction to end
+        added += store.add_pairs(page)
+    return added + add_source(store, build_source("", LIST, LIST, cleaned), ())
 
 
 def _build_pairs(images: Iterable[EngineImage], phrases: Sequence[CleanPhrase]) -> Iterator[Pair]:

@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
+from typing import Literal
 
 from filelock import FileLock, Timeout
 
@@ -11,7 +12,10 @@ from engine.errors import EngineError
 
 DATABASE_FILE = "engine.sqlite"
 MASKS_FOLDER = "masks"
-LOCK_FILE = "engine.lock"
+LOCK_FILE, REVIEW_LOCK_FILE = "engine.lock", "review.lock"
+"""Who holds the first may propose and change what is asked; who holds the second may let people review."""
+Task = Literal["all", "work", "review"]
+"""What a process does in a folder: "work" of one process and "review" of another one go on at the same time."""
 MOUNTS_FILE = Path("/proc/self/mountinfo")
 """Where Linux lists its file systems; other systems have no such file, and there nothing is refused."""
 NETWORK_FILE_SYSTEMS = frozenset(
@@ -76,23 +80,56 @@ def check_disk(folder: Path, mounts: Iterable[str] | None = None) -> None:
         )
 
 
-def acquire_lock(folder: Path) -> FileLock:
-    """Take the folder for this process, which alone may write there until the lock is released.
+def acquire_locks(folder: Path, task: Task = "all") -> list[FileLock]:
+    """Take the folder for this process, which alone may do its task there until the locks are released.
+
+    Args:
+        folder: Of a data engine.
+        task: What the process is to do; "all" leaves no room for others.
 
     Raises:
-        EngineError: Another process has it, or no file can be written there.
+        EngineError: Another process does the same, or no file can be written there.
     """
-    lock = FileLock(folder / LOCK_FILE, thread_local=False)
+    locks: list[FileLock] = []
+    try:
+        if task != "review":
+            locks.append(_acquire_lock(folder, LOCK_FILE))
+        if task != "work":
+            locks.append(_acquire_lock(folder, REVIEW_LOCK_FILE))
+    except BaseException:
+        release_locks(locks)
+        raise
+    return locks
+
+
+def release_locks(locks: Iterable[FileLock]) -> None:
+    """Let other processes do what this one did."""
+    for lock in locks:
+        lock.release()
+
+
+def _acquire_lock(folder: Path, name: str) -> FileLock:
+    lock = FileLock(folder / name, thread_local=False)
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise EngineError(
-            f"another process works on {folder} (a run, or a review), and only one may write there; let it end, or stop"
-            " it with Ctrl-C first: nothing is lost, and the same command goes on. status and export work meanwhile"
-        ) from error
+        raise EngineError(_DESCRIPTIONS[name].format(folder=folder)) from error
     except OSError as error:
         raise describe_os_error(folder, error) from error
     return lock
+
+
+_DESCRIPTIONS = {
+    LOCK_FILE: (
+        "another process works on {folder} (a run, or init, fit, audit, forget), and only one may at a time; let it"
+        " end, or stop it with Ctrl-C first: nothing is lost, and the same command goes on. status, export and one"
+        " review work meanwhile"
+    ),
+    REVIEW_LOCK_FILE: (
+        "another process lets people review {folder}, and only one may; use its page, or stop it with Ctrl-C first:"
+        " nothing is lost. init, run, status and export work meanwhile"
+    ),
+}
 
 
 def describe_os_error(folder: Path, error: OSError) -> EngineError:

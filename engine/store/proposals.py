@@ -1,10 +1,12 @@
 """Proposals: masks in files, where each of them lies in the database, both or neither."""
 
+import json
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from engine.errors import EngineError, EngineInterruptedError
 from engine.pairs import Proposal, Reproposal
@@ -14,6 +16,7 @@ from engine.store.shards import close_shards, read_proposals, write_shard
 from sam3_tool.system.unfinished_files import clear_leftovers
 
 KEYS_AT_A_TIME = 512
+PlaceKey = TypeVar("PlaceKey", str, int)
 
 
 @dataclass(frozen=True)
@@ -42,9 +45,20 @@ def find_places(database: EngineDatabase, keys: Sequence[str]) -> dict[str, Plac
     return places
 
 
-def read_places(folder: Path, places: Mapping[str, Place]) -> dict[str, Proposal]:
-    """Read proposals from their files, by the pair's key. Raises EngineError."""
-    by_shard: dict[str, dict[int, str]] = defaultdict(dict)
+def find_numbered_places(database: EngineDatabase, numbers: Iterable[int]) -> dict[int, Place]:
+    """Return where proposals lie, earlier ones too, by their number in the database."""
+    marks = json.dumps([*numbers])
+    with database.read() as connection:
+        rows = connection.execute(
+            "SELECT id, shard, row, masks, made_by FROM proposals WHERE id IN (SELECT value FROM json_each(?))",
+            (marks,),
+        ).fetchall()
+    return {number: Place(*place) for number, *place in rows}
+
+
+def read_places(folder: Path, places: Mapping[PlaceKey, Place]) -> dict[PlaceKey, Proposal]:
+    """Read proposals from their files, by the pair's key, or by their number. Raises EngineError."""
+    by_shard: dict[str, dict[int, PlaceKey]] = defaultdict(dict)
     for key, place in places.items():
         by_shard[place.shard][place.row] = key
     return {

@@ -1,4 +1,4 @@
-"""`EngineStore`: everything that a data engine knows, for one process that writes and any number that read."""
+"""`EngineStore`: everything that a data engine knows, for one process that works, one that reviews, many that read."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
@@ -10,10 +10,20 @@ from filelock import FileLock
 from engine.errors import EngineError
 from engine.images import EngineImage
 from engine.pairs import Entry, LogRecord, Pair, Proposal
-from engine.states import PairHistory, PairState, PairSummary, StatePolicy, compute_state, decide_pair
+from engine.states import PairDecision, PairHistory, PairState, PairSummary, StatePolicy, compute_state, decide_pair
 from engine.store import log, media, proposals
 from engine.store.database import EngineDatabase, check_database_file
-from engine.store.folder import DATABASE_FILE, MASKS_FOLDER, acquire_lock, check_disk, describe_os_error
+from engine.store.folder import (
+    DATABASE_FILE,
+    LOCK_FILE,
+    MASKS_FOLDER,
+    REVIEW_LOCK_FILE,
+    Task,
+    acquire_locks,
+    check_disk,
+    describe_os_error,
+    release_locks,
+)
 from engine.store.forgetting import Removal, clean_shards, forget_image
 from engine.store.reading import PairRow, read_pages, read_pair_pages
 from engine.store.rows import IMAGE_COLUMNS, PAIR_COLUMNS, to_image, to_pair
@@ -25,7 +35,8 @@ NO_POLICY = StatePolicy()
 class EngineStore:
     """The folder of a data engine. `create` and `open` make one.
 
-    One process at a time may write; its threads share the store. Others open it with `read_only`.
+    One process at a time may write, or one works while one lets people review; the threads of a process share its
+    store. Others open it with `read_only`.
 
     >>> import tempfile
     >>> with EngineStore.create(Path(tempfile.mkdtemp(), "cups")) as store:
@@ -37,11 +48,11 @@ class EngineStore:
     ['proposed']
     """
 
-    def __init__(self, folder: Path, database: EngineDatabase, lock: FileLock | None) -> None:
+    def __init__(self, folder: Path, database: EngineDatabase, locks: Sequence[FileLock] = ()) -> None:
         self.folder = folder
         self.database = database
         """For tables of other parts of the engine: `database.write()` gives a connection for one transaction."""
-        self._lock = lock
+        self._locks = locks
 
     @classmethod
     def create(cls, folder: Path, settings: EngineSettings | None = None) -> "EngineStore":
@@ -60,48 +71,50 @@ class EngineStore:
             (folder / MASKS_FOLDER).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise describe_os_error(folder, error) from error
-        lock = acquire_lock(folder)
+        locks = acquire_locks(folder)
         try:
             if not (folder / DATABASE_FILE).exists():
                 EngineDatabase.create(folder / DATABASE_FILE)
-            store = cls(folder, EngineDatabase(folder / DATABASE_FILE), lock)
+            store = cls(folder, EngineDatabase(folder / DATABASE_FILE), locks)
             store.write_settings(settings or EngineSettings())
         except BaseException:
-            lock.release()
+            release_locks(locks)
             raise
         return store
 
     @classmethod
-    def open(cls, folder: Path, *, read_only: bool = False) -> "EngineStore":
+    def open(cls, folder: Path, *, read_only: bool = False, task: Task = "all") -> "EngineStore":
         """Open a data engine.
 
         Args:
             folder: Its folder.
-            read_only: Whether nothing is to be written; then another process may write meanwhile.
+            read_only: Whether nothing is to be written; then other processes may write meanwhile.
+            task: What is to be written: "work" is for whoever proposes or changes what is asked, and "review" for
+                whoever writes down what people say. "all" is for both, and alone.
 
         Raises:
-            EngineError: There is no engine, it is damaged or of a newer version, another process writes there, or it
-                lies on a network drive.
+            EngineError: There is no engine, it is damaged or of a newer version, another does the same there, or
+                it lies on a network drive.
         """
         check_database_file(folder / DATABASE_FILE)
         check_disk(folder)
         if read_only:
-            return cls(folder, EngineDatabase(folder / DATABASE_FILE, read_only=True), None)
-        lock = acquire_lock(folder)
+            return cls(folder, EngineDatabase(folder / DATABASE_FILE, read_only=True))
+        locks = acquire_locks(folder, task)
         try:
-            store = cls(folder, EngineDatabase(folder / DATABASE_FILE), lock)
-            clean_shards(store.database, folder / MASKS_FOLDER)
-            proposals.remove_unknown_shards(store.database, folder / MASKS_FOLDER)
+            store = cls(folder, EngineDatabase(folder / DATABASE_FILE), locks)
+            if task != "review":  # where another process works, what looks unfinished may be its work of now
+                clean_shards(store.database, folder / MASKS_FOLDER)
+                proposals.remove_unknown_shards(store.database, folder / MASKS_FOLDER)
         except BaseException:
-            lock.release()
+            release_locks(locks)
             raise
         return store
 
     def close(self) -> None:
         """Close it; another process may write then."""
         self.database.close()
-        if self._lock is not None:
-            self._lock.release()
+        release_locks(self._locks)
 
     def __enter__(self) -> "EngineStore":
         return self
@@ -180,6 +193,12 @@ class EngineStore:
             places = proposals.find_places(self.database, keys)
             return proposals.read_places(self.folder / MASKS_FOLDER, places)
 
+    def read_numbered_proposals(self, numbers: Iterable[int]) -> dict[int, Proposal]:
+        """Return proposals by their number, also those that later ones have taken the place of. Raises EngineError."""
+        with self.database.read_snapshot():
+            places = proposals.find_numbered_places(self.database, numbers)
+            return proposals.read_places(self.folder / MASKS_FOLDER, places)
+
     def append(self, entries: Sequence[Entry]) -> list[int]:
         """Append to the log, all of it or nothing, durably; return the positions.
 
@@ -216,6 +235,16 @@ class EngineStore:
     def find_blocked_phrases(self) -> frozenset[str]:
         """Return the phrases that a person has flagged, in whichever image."""
         return log.find_blocked_phrases(self.database)
+
+    def read_decision(self, key: str, policy: StatePolicy = NO_POLICY) -> PairDecision | None:
+        """Return the state of one pair without reading its masks; None where there is no such pair."""
+        pair = self.find_pair(key)
+        if pair is None:
+            return None
+        with self.database.read_snapshot():
+            image, place = self.find_image(pair.image), proposals.find_places(self.database, [key]).get(key)
+            policy = self._add_blocked(policy).for_source("" if image is None else image.source)
+            return decide_pair(pair.phrase, place.masks if place else None, self.entries(key), policy)
 
     def read_state(self, key: str, policy: StatePolicy = NO_POLICY) -> PairState | None:
         """Return the state of one pair; None where there is none."""
@@ -285,4 +314,4 @@ def _check_folder_is_free(folder: Path) -> None:
 
 def _is_own_name(name: str) -> bool:
     """Whether an engine whose making was interrupted may have left such a name."""
-    return name in (MASKS_FOLDER, "engine.lock") or name.startswith((".unfinished-", DATABASE_FILE))
+    return name in (MASKS_FOLDER, LOCK_FILE, REVIEW_LOCK_FILE) or name.startswith((".unfinished-", DATABASE_FILE))

@@ -14,6 +14,8 @@ MAX_BATCH = 24
 """Answers of one grid."""
 MAX_OPINIONS = 3
 """People who are asked about one item at most, when the first two disagree."""
+TICK = 1e-6
+"""Seconds between two opinions of one person at least."""
 DOUBLE_SHARE = 0.10
 """Of the items are shown to two people."""
 _STANDING = """
@@ -84,6 +86,7 @@ def insert_opinions(
     )
     there = {answer for (answer,) in known.fetchall()}
     standings = read_standings(connection, {opinion.item for opinion in opinions})
+    at = _choose_time(connection, person, at)
     statuses: dict[str, str] = {}
     rows, items = [], []
     for opinion in opinions:
@@ -97,7 +100,7 @@ def insert_opinions(
         else:
             statuses[opinion.answer] = "kept"
             there.add(opinion.answer)
-            rows.append(_build_row(person, opinion, at, standing.name_kind()))
+            rows.append(_build_row(person, opinion, at + TICK * len(rows), standing.name_kind()))
             items.append(opinion.item)
             standing.opinions.append((person, opinion.choice))
     connection.executemany(
@@ -110,6 +113,14 @@ def insert_opinions(
     )
     update_free(connection, items)
     return statuses
+
+
+def _choose_time(connection: sqlite3.Connection, person: str, now: float) -> float:
+    """Return a time that no opinion of this person has: in the log, an opinion is known by its person and its time."""
+    query = "select at from opinion where person = ? order by id desc limit 1"
+    [(latest,)] = connection.execute(query, (person,)).fetchall() or [(0.0,)]
+    # a clock that stood still, or was set back a little; further back there is room
+    return latest + TICK if 0 <= latest - now < 1 else now
 
 
 def _build_row(person: str, opinion: NewOpinion, at: float, kind: str) -> tuple:

@@ -129,6 +129,10 @@ class ReviewQueue:
             if version.partition(":")[0] != str(proposals.get(pair, 0)):
                 self._close_items("id = ?", (number,))
 
+    def close_earlier(self, pair: str, proposal: int) -> None:
+        """Ask about no masks of a pair but those of its latest proposal; what is being answered is still kept."""
+        self._close_items("pair = ? and version <> ? and version not like ?", (pair, str(proposal), f"{proposal}:%"))
+
     def _close_items(self, condition: str, values: tuple) -> None:
         with self._file.write() as connection:
             connection.execute(f"update item set is_open = 0, free = 0 where is_open = 1 and {condition}", values)
@@ -173,7 +177,8 @@ class ReviewQueue:
         """
         now = self._clock()
         with self._file.write() as connection:
-            end_leases(connection, "until <= ?", (now,))
+            # none lasts longer than two minutes but where the clock was set back
+            end_leases(connection, "until <= ? or until > ?", (now, now + 1.5 * LEASE_SECONDS))
             [(leased,)] = connection.execute("select count(*) from lease where person = ?", (person,))
             again = find_own_leases(connection, person, stage, page, held)
             again = [item for item in again if phrase in (None, item.phrase)][:count]

@@ -70,6 +70,17 @@ def test_an_item_goes_back_after_two_minutes_and_a_heart_beat_holds_it(queue, cl
     assert queue.renew_leases("anna", "p", [1, 2]) == [1]
 
 
+def test_a_clock_that_is_set_back_holds_no_item_for_ever_and_tells_answers_apart(queue, clock):
+    fill(queue, 2)
+    take(queue, "anna", count=2)
+    answer(queue, "anna", 1)
+    clock.now -= 86_400
+    assert take(queue, "ben") == [2]
+    answer(queue, "ben", 2)
+    answer(queue, "ben", 1)
+    assert len({(one.person, one.at) for one in queue.list_opinions()}) == 3
+
+
 def test_a_page_that_closes_gives_its_items_back(queue):
     fill(queue, 3)
     take(queue, "anna", count=2, page="first")
