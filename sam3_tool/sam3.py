@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from sam3_tool.backends.base import Backend, require_concepts, require_video
+from sam3_tool.backends.base import Backend, require_concepts, require_points, require_video
 from sam3_tool.backends.loading import load_backend
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
@@ -220,19 +220,12 @@ class Sam3:
         'tiny'
         """
         network = load_backend(name_or_path, device=device, dtype=dtype, compile=compile)
-        room, spare = choose_cache_bytes(network, _read_memory_bytes())
-        backend = network
-        if cache is not None:
-            made_with = _describe_maker(network)
-            backend = CachingBackend(backend, cache, made_with=made_with, cache_bytes=room, host_bytes=spare)
-            room, spare = CACHE_BYTES, 0  # for images, which have not been encoded
-        if record is not None:
-            backend = RecordingBackend(backend, record)
+        backend, cache_bytes, host_bytes = _keep_answers(network, cache=cache, record=record)
         return cls(
             backend,
             max_batch=max_batch,
-            cache_bytes=room,
-            host_bytes=spare,
+            cache_bytes=cache_bytes,
+            host_bytes=host_bytes,
             max_waiting=max_waiting,
             max_encode=max_encode,
             on_batch=on_batch,
@@ -581,19 +574,8 @@ class Sam3:
         >>> len(Sam3(ScriptedBackend({None: {"cup": cup}})).segment_everything(Image(np.zeros((4, 6, 3), np.uint8))))
         1
         """
-        from sam3_tool.everything.generator import (
-            EverythingRules,
-            find_everything,
-            join_instances,
-            split_points,
-        )
+        from sam3_tool.everything.generator import EverythingRules, find_everything
 
-        segment_points = getattr(self._backend, "segment_points", None)
-        if segment_points is None:
-            raise CheckpointError(
-                f"the SAM 3 backend {self._backend.name!r} cannot segment everything; load the weights without a"
-                " recording and without a cache"
-            )
         score, stability = getattr(self._backend, "point_thresholds", PUBLISHED_THRESHOLDS)
         rules = EverythingRules(
             points_per_side=points_per_side,
@@ -604,19 +586,20 @@ class Sam3:
             crop_layers=crop_layers,
             min_region_area=min_region_area,
         )
+        return find_everything(image, self._segment_points, rules)
 
-        most = getattr(self._backend, "points_at_once", None)
+    def _segment_points(self, part: Image, prompt: PointsPrompt) -> Instances:
+        """Segment under each point, in batches, between which the search can be given up."""
+        from sam3_tool.everything.generator import join_instances, split_points
 
-        def ask_points(part: Image, prompt: PointsPrompt) -> Instances:
-            [embedding] = self._embed_images([part])
-            found: list[Instances] = []
-            for batch in split_points(prompt, most):
-                if (problem := self._ticket.find_problem()) is not None:
-                    raise problem
-                found.append(segment_points(embedding, batch))
-            return join_instances(found, part)
-
-        return find_everything(image, ask_points, rules)
+        segment_points = require_points(self._backend)
+        [embedding] = self._embed_images([part])
+        found: list[Instances] = []
+        for batch in split_points(prompt, getattr(self._backend, "points_at_once", None)):
+            if (problem := self._ticket.find_problem()) is not None:
+                raise problem
+            found.append(segment_points(embedding, batch))
+        return join_instances(found, part)
 
     def segment_batch(self, requests: Sequence[SegmentationRequest]) -> list[Instances]:
         """Answer many prompts about many images.
@@ -895,6 +878,19 @@ def _report_batch(server: SegmentationServer, on_batch: Callable[[BatchReport], 
             failed=run.failed,
         )
     )
+
+
+def _keep_answers(network: Backend, *, cache: str | Path | None, record: str | Path | None) -> tuple[Backend, int, int]:
+    """Put the folders that remember or record answers in front of a network.
+
+    Returns what answers now, and the room for its embeddings, as `choose_cache_bytes` does.
+    """
+    backend, (room, spare) = network, choose_cache_bytes(network, _read_memory_bytes())
+    if cache is not None:
+        made_with = _describe_maker(network)
+        backend = CachingBackend(backend, cache, made_with=made_with, cache_bytes=room, host_bytes=spare)
+        room, spare = CACHE_BYTES, 0  # for images, which have not been encoded
+    return (backend if record is None else RecordingBackend(backend, record)), room, spare
 
 
 def choose_cache_bytes(network: Backend, memory_bytes: int) -> tuple[int, int]:

@@ -5,6 +5,7 @@ Run it: `python -m evals.studies.following --sam3 tiny`.
 Every object in sight on a clip's first frame is given by its exact mask, by its box or by one click at its innermost
 pixel, and followed to the last frame. J&F as in SA-V; first and last frame do not count. Beside it, two ways that need
 no memory: the first mask on every frame, and each frame's mask, with a click in its middle, as the prompt of the next.
+A third one is told the object's exact box on every frame: what is missing there is the mask decoder's, not memory's.
 """
 
 import argparse
@@ -58,6 +59,17 @@ def refine_each_frame(sam3: Sam3, clip: Clip, objects: list[int]) -> np.ndarray:
     return found
 
 
+def segment_true_boxes(sam3: Sam3, clip: Clip, objects: list[int]) -> np.ndarray:
+    """Prompt each frame with the exact box that the object has there; a frame without it stays empty."""
+    found = np.zeros((len(objects), *clip.ids.shape), bool)
+    for row, number in enumerate(objects):
+        truth = clip.find_masks(number)
+        for frame in np.flatnonzero(truth.any(axis=(1, 2))):
+            image = Image(clip.frames[frame])
+            found[row, frame] = sam3.refine(image, box=_find_box(truth[frame])).masks[0]
+    return found
+
+
 def follow_masks(sam3: Sam3, clip: Clip, objects: list[int]) -> np.ndarray:
     return _follow(sam3, clip, [VisualPrompt((), (), None, clip.find_masks(number)[0]) for number in objects])
 
@@ -91,6 +103,7 @@ def _follow(sam3: Sam3, clip: Clip, prompts: list[VisualPrompt]) -> np.ndarray:
 FOLLOWERS: dict[str, Follower] = {
     "copy of the first mask": copy_first_masks,
     "last mask as prompt": refine_each_frame,
+    "exact box on every frame": segment_true_boxes,
     "mask": follow_masks,
     "box": follow_boxes,
     "click": follow_clicks,

@@ -1,6 +1,6 @@
 """What every backend of SAM 3 can do: the real network, a recording, or a script that needs no weights."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:  # whoever only wants the errors should not wait for NumPy
     from sam3_tool.image import Image
     from sam3_tool.instances import Instances
     from sam3_tool.masks.rle import RleMask
-    from sam3_tool.prompts import ConceptPrompt, VisualPrompt
+    from sam3_tool.prompts import ConceptPrompt, PointsPrompt, VisualPrompt
 
 
 class Embedding(Protocol):
@@ -362,6 +362,20 @@ def require_video(backend: Backend) -> VideoBackend:
             " recording out"
         )
     return backend
+
+
+def require_points(backend: Backend) -> "Callable[[Any, PointsPrompt], Instances]":
+    """Return the backend's `segment_points`.
+
+    Raises CheckpointError, in one sentence, if it has none.
+    """
+    segment_points: Callable[[Any, PointsPrompt], Instances] | None = getattr(backend, "segment_points", None)
+    if segment_points is None:
+        raise CheckpointError(
+            f"the SAM 3 backend {backend.name!r} cannot segment everything; load the weights without a recording and"
+            " without a cache"
+        )
+    return segment_points
 
 
 def require_concepts(backend: Backend) -> ConceptBackend:

@@ -56,3 +56,14 @@ def test_the_embedded_checkpoint_follows_better_than_a_copy_of_the_first_mask(ti
     numbers = following.measure_following(tiny, number=1, ways=ways)
     assert numbers["mask"]["jf"] > numbers["copy of the first mask"]["jf"] + 10
     assert following.format_following_table(numbers).startswith("means of ")
+
+
+def test_exact_boxes_are_asked_for_on_every_frame_that_shows_the_object(tiny):
+    clip, objects = next(following.generate_clips(1))
+    [found], truth = following.segment_true_boxes(tiny, clip, objects[:1]), clip.find_masks(objects[0])
+    seen = truth.any(axis=(1, 2))
+    assert np.array_equal(found.any(axis=(1, 2)), seen)
+    for mask, exact in zip(found[seen], truth[seen], strict=True):
+        rows, columns = (np.flatnonzero(exact.any(axis=axis)) for axis in (1, 0))
+        box = mask[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+        assert box.sum() > 0.8 * mask.sum()
