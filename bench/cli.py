@@ -99,7 +99,7 @@ def run_tracking(
     """Measure what a frame of a video costs by the number of tracks, and what is remembered of them."""
     with _report_errors():
         counts = _parse_numbers(tracks)
-        from bench.suites.tracking import measure_tracking
+        from bench.suites.videos.tracking import measure_tracking
 
         _print_tables(measure_tracking(sam3, tracks=counts, frames=frames, device=device), out)
 

@@ -29,7 +29,7 @@ from bench.suites.episode import measure_episode
 from bench.suites.overhead import PARTS, PLANS, run_round
 from bench.suites.sam3 import count_operations, measure_parts, measure_phrases, measure_sam3
 from bench.suites.toolsets import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, compute_published_cost, measure_costs
-from bench.suites.tracking import OVERHEAD_TRACKS, DrawnFrames, measure_tracking
+from bench.suites.videos.tracking import OVERHEAD_TRACKS, DrawnFrames, measure_tracking
 from sam3_tool import ConceptPrompt, remove_overlaps
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bench.suites.phrases_in_videos import CountingBackend, draw_pan
+from bench.suites.videos.phrases_in_videos import CountingBackend, draw_pan
 from sam3_tool import ConceptPrompt, FramePrompt, Sam3, TrackingRules, Video
 from sam3_tool.backends.transformers.backend import TransformersBackend
 

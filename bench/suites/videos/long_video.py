@@ -1,4 +1,4 @@
-"""Memory of this process in the course of a long video: `python -m bench.suites.long_video --frames 100,1000,10000`.
+"""Memory of this process in the course of a long video: `python -m bench.suites.videos.long_video --frames 100,1000,10000`.
 
 Frames are drawn when they are asked for, a phrase is followed through all of them, and what was found is dropped as it
 comes. So whatever grows with the number of frames is kept by the segmenter.
@@ -11,7 +11,7 @@ import torch
 
 from bench.harness.memory import read_allocated_mib, read_resident_mib
 from bench.harness.tables import Table
-from bench.suites.tracking import DrawnFrames
+from bench.suites.videos.tracking import DrawnFrames
 from sam3_tool import Sam3, Video
 from sam3_tool.backends.loading import load_backend
 

@@ -1,0 +1,1 @@
+"""What it costs to follow objects and phrases through a video."""
