@@ -1,4 +1,4 @@
-"""Memory of this process in the course of a long video: `python -m bench.suites.videos.long_video --frames 100,1000,10000`.
+"""Memory of this process in the course of a long video: `python -m bench.suites.videos.long_video`.
 
 Frames are drawn when they are asked for, a phrase is followed through all of them, and what was found is dropped as it
 comes. So whatever grows with the number of frames is kept by the segmenter.

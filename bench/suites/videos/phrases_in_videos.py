@@ -1,4 +1,4 @@
-"""Phrases through a video, in processor time of one thread: `python -m bench.suites.videos.phrases_in_videos --sam3 tiny`.
+"""Phrases through a video, in processor time of one thread: `python -m bench.suites.videos.phrases_in_videos`.
 
 Beside them the published way: a session holds one phrase, so that each phrase encodes every frame again.
 """
