@@ -163,12 +163,17 @@ def run_annotation(
 
 @app.command("engine")
 def run_engine(
-    seeds: Annotated[int, typer.Option(min=1, help="Simulated projects of each kind of negatives.")] = 3,
+    seeds: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Simulated projects of each kind of negatives (default: 3), or trainings with --loop (1)."
+        ),
+    ] = None,
     scenes: Annotated[
         int | None, typer.Option(min=30, help="Scenes of each project (default: 150; 1200 with --loop).")
     ] = None,
     loop: Annotated[
-        bool, typer.Option("--loop", help="Fine-tune on another style's labels instead: an hour of one core.")
+        bool, typer.Option("--loop", help="Fine-tune on another style's labels instead: an hour of one core a seed.")
     ] = False,
     bfloat16: Annotated[
         bool, typer.Option("--bfloat16", help="With --loop: quicker on processors that compute in bfloat16.")
@@ -182,6 +187,7 @@ def run_engine(
     """Measure how many errors the riskiest pairs of the data engine hold, and how many pairs need no person.
 
     With --loop, measure what a round of fine-tuning on the engine's labels gains beside true labels and pseudo-labels.
+    A run that was cut off goes on where it stopped.
     """
     with _report_errors(), require_extra("parquet", "pyarrow"):
         if loop:
@@ -189,7 +195,8 @@ def run_engine(
             from bench.suites.retraining.study import LoopPlan, get_default_folder, measure_loop
 
             folder = cache or get_default_folder()
-            for table in measure_loop(LoopPlan(folder, scenes or LoopPlan.scenes, bfloat16=bfloat16)):
+            plan = LoopPlan(folder, scenes or LoopPlan.scenes, seeds=seeds or LoopPlan.seeds, bfloat16=bfloat16)
+            for table in measure_loop(plan):
                 _print_tables([table], out)
                 if out is not None and table.name == "engine-loop":
                     plot_gains(table, out)
@@ -202,7 +209,7 @@ def run_engine(
         from bench.suites.engine.measuring import measure_engine
         from bench.suites.engine.plots import plot_orders
 
-        for table in measure_engine(seeds=seeds, scenes=scenes or 150, folder=cache):
+        for table in measure_engine(seeds=seeds or 3, scenes=scenes or 150, folder=cache):
             _print_tables([table], out)
             if out is not None and table.columns[0] == "order":
                 plot_orders(table, out)

@@ -18,6 +18,9 @@ COVERED_IOU = 0.5
 EVIDENCE_THRESHOLD = 0.05
 """Findings that score no higher are not looked at (specification of the stage `masks`)."""
 
+SIGNALS_VERSION = 1
+"""Goes up whenever the same masks get other signals."""
+
 
 @dataclass(frozen=True, eq=False)
 class PhraseFindings:

@@ -10,6 +10,7 @@ from bench.suites.retraining.labelling import label_scenes
 from bench.suites.retraining.measuring import load_outcomes, save_outcomes, score_outcomes
 from bench.suites.retraining.proposals import ProposedPair, propose_pairs, read_proposals, to_masks, write_proposals
 from bench.suites.retraining.reviewing import SAMPLE, label_by_engine
+from bench.suites.retraining.study import STYLES, LoopPlan, LoopRun
 from engine.pairs import Proposal
 from evals.metrics.cgf1 import PairOutcome
 from sam3_tool.masks.rle import encode_mask
@@ -99,12 +100,47 @@ def make_outcomes(hits):
 
 def test_shares_of_a_gain_are_what_they_say():
     before, truth, half = make_outcomes([0] * 8), make_outcomes([2] * 8), make_outcomes([1] * 8)
-    assert compare_arm(before, truth, truth).share == pytest.approx(1)
-    assert compare_arm(before, truth, before).share == pytest.approx(0)
-    result = compare_arm(before, truth, half)
+    assert compare_arm(before, [truth], [truth]).share == pytest.approx(1)
+    assert compare_arm(before, [truth], [before]).share == pytest.approx(0)
+    result = compare_arm(before, [truth], [half])
     assert result.share == pytest.approx(0.5, abs=0.01)
     assert result.gain == pytest.approx(50, abs=0.1)
     assert result.share_interval.low <= result.share <= result.share_interval.high
+
+
+def test_gains_are_averages_over_the_seeds_of_training():
+    before, truth, half = make_outcomes([0] * 8), make_outcomes([2] * 8), make_outcomes([1] * 8)
+    assert compare_arm(before, [truth, truth], [half, truth]).share == pytest.approx(0.75, abs=0.01)
+    assert compare_arm(before, [truth, half], [half, half]).gain == pytest.approx(50, abs=0.1)
+
+
+def make_measured(run, name, counts):
+    """Say that a checkpoint was measured before, in both styles."""
+    for style in STYLES:
+        save_outcomes(run.folder / "outcomes" / f"{name}-{style}.json", make_outcomes(counts))
+
+
+def test_what_was_measured_before_is_neither_trained_nor_measured_again(tmp_path, scenes):
+    run = LoopRun(LoopPlan(tmp_path, 30, seeds=2), scenes, tmp_path / "run")
+    (run.folder / "outcomes").mkdir(parents=True)
+    make_measured(run, "engine-1", [1, 2])
+    made = []
+    assert [len(scene) for scene in run.measure_arm("engine", 1)["plain"]] == [2, 2]
+    run.measure_checkpoint("engine-1", lambda: made.append(1))
+    assert not made
+    with pytest.raises(ZeroDivisionError):  # an arm that nobody has measured is made
+        run.measure_checkpoint("engine-0", lambda: 1 / 0)
+
+
+def test_another_plan_in_the_same_folder_takes_none_of_its_checkpoints(tmp_path):
+    plans = [
+        LoopPlan(tmp_path),
+        LoopPlan(tmp_path, 30),
+        LoopPlan(tmp_path, bfloat16=True),
+        LoopPlan(tmp_path, reviewed=0.2),
+    ]
+    assert len({plan.describe_training() for plan in plans}) == 4
+    assert LoopPlan(tmp_path, seeds=3).describe_training() == LoopPlan(tmp_path).describe_training()
 
 
 def test_outcomes_are_kept_as_they_are(tmp_path):

@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from bench.suites.retraining.measuring import score_outcomes
 from evals.bootstrap import Interval, compute_interval
 from evals.metrics.cgf1 import PairOutcome
@@ -14,7 +16,7 @@ DRAWS = 500
 
 @dataclass(frozen=True)
 class ArmResult:
-    """What one kind of labels gives on the shifted style."""
+    """What one kind of labels gives on the shifted style, on average over the seeds of training."""
 
     numbers: Mapping[str, float]
     gain: float
@@ -25,26 +27,28 @@ class ArmResult:
     share_interval: Interval
 
 
-def compare_arm(before: Outcomes, truth: Outcomes, arm: Outcomes) -> ArmResult:
+def compare_arm(before: Outcomes, truths: Sequence[Outcomes], arms: Sequence[Outcomes]) -> ArmResult:
     """Compare the outcomes of one arm with those before, and with those of true labels.
 
     Args:
         before: Of the checkpoint that all arms start from.
-        truth: Of the arm that learnt true labels.
-        arm: Of the arm; all three of the same scenes, which the intervals draw together.
+        truths: Of the arm that learnt true labels, by seed of training.
+        arms: Of the arm, by seed; all of the same scenes, which the intervals draw together.
     """
 
+    def average_cgf1(runs: Sequence[Outcomes], scenes: Sequence[int]) -> float:
+        return float(np.mean([score_outcomes([run[index] for index in scenes])["cgF1"] for run in runs]))
+
     def compute_gains(scenes: Sequence[int]) -> tuple[float, float]:
-        start, most, own = (
-            score_outcomes([outcomes[index] for index in scenes])["cgF1"] for outcomes in (before, truth, arm)
-        )
+        start, most, own = (average_cgf1(runs, scenes) for runs in ([before], truths, arms))
         return own - start, (own - start) / (most - start)
 
     everything = range(len(before))
     groups = [str(index) for index in everything]
     gain, share = compute_gains(everything)
+    numbers = [score_outcomes(run) for run in arms]
     return ArmResult(
-        score_outcomes(arm),
+        {name: float(np.mean([one[name] for one in numbers])) for name in numbers[0]},
         gain,
         compute_interval(groups, lambda scenes: compute_gains(scenes)[0], draws=DRAWS),
         share,

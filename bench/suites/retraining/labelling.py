@@ -17,7 +17,7 @@ Scenes = Sequence[Sequence[ProposedPair]]
 """Pairs by scene."""
 
 
-def label_scenes(scenes: Scenes, arm: Arm, *, reviewed: float) -> list[LabelledImage]:
+def label_scenes(scenes: Scenes, arm: Arm, *, reviewed: float, seed: int = 0) -> list[LabelledImage]:
     """Label all pairs of shifted scenes.
 
     Args:
@@ -25,6 +25,7 @@ def label_scenes(scenes: Scenes, arm: Arm, *, reviewed: float) -> list[LabelledI
         arm: "truth"; "pseudo": the offered masks as they are, where what was not found counts as not there; or
             "engine".
         reviewed: For "engine", the share of the pairs that a person sees.
+        seed: For "engine", of the random sample and of the person's errors.
     """
     pairs = [pair for scene in scenes for pair in scene]
     match arm:
@@ -33,7 +34,7 @@ def label_scenes(scenes: Scenes, arm: Arm, *, reviewed: float) -> list[LabelledI
         case "pseudo":
             labels = [LabelledPair(pair.phrase, pair.proposal.masks) for pair in pairs]
         case "engine":
-            labels = [*label_by_engine(scenes, reviewed=reviewed).labels]
+            labels = [*label_by_engine(scenes, reviewed=reviewed, seed=seed).labels]
     given = iter(labels)
     return [
         LabelledImage(partial(_load_pixels, number), tuple(islice(given, len(scene))))

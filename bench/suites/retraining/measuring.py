@@ -13,6 +13,7 @@ from sam3_tool import ConceptPrompt, Image, Sam3
 from sam3_tool.masks import rle
 from sam3_tool.synthetic.phrases import ask_about_scene
 from sam3_tool.synthetic.scenes import HELD_OUT, SceneStyle, draw_scene
+from sam3_tool.system.files import write_atomically
 
 FIRST_SEED = HELD_OUT + 5_000_000
 
@@ -49,7 +50,7 @@ def score_outcomes(scenes: Sequence[Sequence[PairOutcome]]) -> dict[str, float]:
 def save_outcomes(path: Path, scenes: Sequence[Sequence[PairOutcome]]) -> None:
     """Keep outcomes in a JSON file."""
     rows = [[(one.predicted, one.targets, one.hits.tolist()) for one in scene] for scene in scenes]
-    path.write_text(json.dumps(rows), encoding="utf-8")
+    write_atomically(path, json.dumps(rows).encode())
 
 
 def load_outcomes(path: Path) -> list[list[PairOutcome]]:

@@ -1,13 +1,16 @@
 """One round of the data engine on shifted scenes: propose, label in three ways, fine-tune on each, measure, compare.
 
-All files lie in one folder, and whatever is there is not made again: a run that was cut off goes on. Proposals take
-seven minutes of one core for 1,200 scenes, each fine-tuning eight to ten, and measuring a checkpoint one.
+All files lie in one folder, and whatever is there is not made again: a run that was cut off goes on, and one with more
+scenes or more seeds takes what it can use. Proposals take seven minutes of one core for 1,200 scenes, each fine-tuning
+eight to ten, and measuring a checkpoint one.
 """
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 from importlib.resources import files
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +22,8 @@ from bench.suites.retraining.labelling import ARMS, Arm, Scenes, label_scenes
 from bench.suites.retraining.measuring import load_outcomes, measure_style, save_outcomes, score_outcomes
 from bench.suites.retraining.proposals import read_proposals, write_proposals
 from bench.suites.retraining.reviewing import EngineLabels, label_by_engine
+from engine.proposing import describe_recipe
+from engine.verifiers.measuring import SIGNALS_VERSION
 from sam3_tool import Sam3
 from sam3_tool.synthetic.scenes import SceneStyle
 from sam3_tool.synthetic.shifted import PRINTED
@@ -45,10 +50,19 @@ class LoopPlan:
     """Shifted scenes that are labelled; each is seen once."""
     reviewed: float = 0.3
     """Share of the pairs that the simulated person sees."""
-    seed: int = 0
-    """Of fine-tuning: the order of scenes, and which known ones are mixed in."""
+    seeds: int = 1
+    """Trainings of each kind of labels. A seed says the order of scenes, which known ones are mixed in, which pairs the
+    simulated person sees at random, and where that person errs."""
     bfloat16: bool = False
     """Compute large layers in bfloat16: faster on CPUs that have units for it, slower on others."""
+
+    def count_steps(self) -> int:
+        """Return the steps of a training in which each scene is seen once."""
+        return max(1, self.scenes // FinetuneRecipe.new_images)
+
+    def describe_training(self) -> str:
+        """Say in a folder's name what a checkpoint depends on beside its arm and seed."""
+        return f"{self.scenes}-scenes-{self.reviewed:g}-reviewed" + "-bfloat16" * self.bfloat16
 
 
 def get_default_folder() -> Path:
@@ -57,71 +71,103 @@ def get_default_folder() -> Path:
 
 
 def measure_loop(plan: LoopPlan) -> Iterator[Table]:
-    """Run the study, and yield its tables: what each kind of labels gains, and what the engine's labels rest on."""
-    scenes = _propose_scenes(plan)
-    yield _describe_labels(scenes, plan)
-    start = Path(str(files("sam3_tool"))) / "tiny"
-    before = _measure_checkpoint(start, "before", plan)
-    after = {
-        arm: _measure_checkpoint(_finetune_arm(scenes, arm, start, plan), f"{arm}-{plan.seed}", plan) for arm in ARMS
-    }
-    yield _build_table(before, after, plan)
+    """Run the study, and yield its tables: what the engine's labels rest on, and what each kind of labels gains.
 
-
-def _propose_scenes(plan: LoopPlan) -> Scenes:
-    path = plan.folder / "proposals.jsonl"
+    With more than one seed the gains are averages, and a third table tells those of each.
+    """
+    sam3 = Sam3.load("tiny")
+    made_by = sha256(f"{describe_recipe(sam3)} {SIGNALS_VERSION}".encode()).hexdigest()[:12]
+    path = plan.folder / f"proposals-{made_by}.jsonl"
     log.info("proposing masks for %d scenes", plan.scenes)
-    write_proposals(Sam3.load("tiny"), path, scenes=plan.scenes)
-    return [*read_proposals(path)][: plan.scenes]
+    write_proposals(sam3, path, scenes=plan.scenes)
+    scenes = [*islice(read_proposals(path), plan.scenes)]
+    yield _describe_labels(scenes, plan)
+    run = LoopRun(plan, scenes, plan.folder / f"{plan.describe_training()}-{made_by}")
+    before = run.measure_checkpoint("before", run.find_start)
+    after = {arm: [run.measure_arm(arm, seed) for seed in range(plan.seeds)] for arm in ARMS}
+    yield _build_table(before, after, plan)
+    if plan.seeds > 1:
+        yield _build_seed_table(before["printed"], after, plan)
 
 
-def _finetune_arm(scenes: Scenes, arm: Arm, start: Path, plan: LoopPlan) -> Path:
-    """Fine-tune on one kind of labels, and return the checkpoint's folder."""
-    out = plan.folder / f"{arm}-{plan.seed}"
-    steps = max(1, len(scenes) // FinetuneRecipe.new_images)
-    recipe = FinetuneRecipe(out, start, seed=plan.seed, steps=steps, bfloat16=plan.bfloat16)
-    log.info("fine-tuning on %s", NAMES[arm])
-    return run_finetuning(recipe, label_scenes(scenes, arm, reviewed=plan.reviewed))
+@dataclass(frozen=True, eq=False)
+class LoopRun:
+    """The checkpoints and outcomes of one plan, made where they are missing."""
+
+    plan: LoopPlan
+    scenes: Scenes
+    folder: Path
+    """Of this plan alone: other scenes or another share of reviews give other checkpoints."""
+
+    @staticmethod
+    def find_start() -> Path:
+        """Return the folder of the checkpoint that all arms start from."""
+        return Path(str(files("sam3_tool"))) / "tiny"
+
+    def measure_arm(self, arm: Arm, seed: int) -> dict[str, Outcomes]:
+        """Fine-tune on one kind of labels and measure; what was measured before is not trained again."""
+
+        def finetune_arm() -> Path:
+            log.info("fine-tuning on %s, seed %d", NAMES[arm], seed)
+            steps = self.plan.count_steps()
+            out = self.folder / f"{arm}-{seed}"
+            recipe = FinetuneRecipe(out, self.find_start(), seed=seed, steps=steps, bfloat16=self.plan.bfloat16)
+            return run_finetuning(recipe, label_scenes(self.scenes, arm, reviewed=self.plan.reviewed, seed=seed))
+
+        return self.measure_checkpoint(f"{arm}-{seed}", finetune_arm)
+
+    def measure_checkpoint(self, name: str, make: Callable[[], Path]) -> dict[str, Outcomes]:
+        """Return the outcomes of a checkpoint by style, as they were kept; where one is missing, make it first."""
+        folder = self.folder / "outcomes"
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = {style: folder / f"{name}-{style}.json" for style in STYLES}
+        missing = [style for style, path in paths.items() if not path.exists()]
+        checkpoint = make() if missing else None
+        for style in missing:
+            log.info("measuring %s on scenes of the style %s", name, style)
+            how, scenes = STYLES[style]
+            save_outcomes(paths[style], measure_style(Sam3.load(str(checkpoint)), how, scenes=scenes))
+        return {style: load_outcomes(path) for style, path in paths.items()}
 
 
-def _measure_checkpoint(checkpoint: Path, name: str, plan: LoopPlan) -> dict[str, Outcomes]:
-    """Return the outcomes of a checkpoint by style, measured or as they were kept."""
-    folder = plan.folder / "outcomes"
-    folder.mkdir(parents=True, exist_ok=True)
-    found: dict[str, Outcomes] = {}
-    for style_name, (style, scenes) in STYLES.items():
-        path = folder / f"{name}-{style_name}.json"
-        if not path.exists():
-            log.info("measuring %s on scenes of the style %s", name, style_name)
-            save_outcomes(path, measure_style(Sam3.load(str(checkpoint)), style, scenes=scenes))
-        found[style_name] = load_outcomes(path)
-    return found
-
-
-def _build_table(before: dict[str, Outcomes], after: dict[Arm, dict[str, Outcomes]], plan: LoopPlan) -> Table:
-    results = {arm: compare_arm(before["printed"], after["truth"]["printed"], after[arm]["printed"]) for arm in ARMS}
+def _build_table(
+    before: dict[str, Outcomes], after: Mapping[Arm, Sequence[dict[str, Outcomes]]], plan: LoopPlan
+) -> Table:
+    by_style = {arm: {style: [one[style] for one in runs] for style in STYLES} for arm, runs in after.items()}
+    truths = by_style["truth"]["printed"]
+    results = {arm: compare_arm(before["printed"], truths, runs["printed"]) for arm, runs in by_style.items()}
     start = score_outcomes(before["printed"])
     rows = [
         ("none: before", *_round_numbers(start), *(None,) * 6, round(score_outcomes(before["plain"])["cgF1"], 1)),
-        *(_build_row(NAMES[arm], results[arm], after[arm]["plain"]) for arm in ARMS),
+        *(_build_row(NAMES[arm], results[arm], by_style[arm]["plain"]) for arm in ARMS),
     ]
     about: dict[str, Cell] = {
         "shifted scenes": plan.scenes,
-        "steps": max(1, plan.scenes // FinetuneRecipe.new_images),
+        "steps": plan.count_steps(),
         "share that the simulated person sees": plan.reviewed,
-        "seed": plan.seed,
+        **({"seed": 0} if plan.seeds == 1 else {"seeds": plan.seeds}),
         "test pairs": int(start["pairs"]),
         "bfloat16": str(plan.bfloat16),
     }
     return Table("engine-loop", "One round of fine-tuning on another style", COLUMNS, rows, about)
 
 
-def _build_row(name: str, result: ArmResult, plain: Outcomes) -> tuple[Cell, ...]:
+def _build_seed_table(before: Outcomes, after: Mapping[Arm, Sequence[dict[str, Outcomes]]], plan: LoopPlan) -> Table:
+    rows: list[tuple[Cell, ...]] = []
+    for seed in range(plan.seeds):
+        for arm in ARMS:
+            one = compare_arm(before, [after["truth"][seed]["printed"]], [after[arm][seed]["printed"]])
+            rows.append((seed, NAMES[arm], round(one.gain, 1), round(100 * one.share)))
+    columns = ("seed", "labels", "gain", "share of the gain, %")
+    return Table("engine-loop-seeds", "The same by seed of training", columns, rows, {"shifted scenes": plan.scenes})
+
+
+def _build_row(name: str, result: ArmResult, plain: Sequence[Outcomes]) -> tuple[Cell, ...]:
     gain, share = result.gain_interval, result.share_interval
     return (
         *(name, *_round_numbers(result.numbers), round(result.gain, 1), round(gain.low, 1), round(gain.high, 1)),
         *(round(100 * number, 0) for number in (result.share, share.low, share.high)),
-        round(score_outcomes(plain)["cgF1"], 1),
+        round(float(np.mean([score_outcomes(run)["cgF1"] for run in plain])), 1),
     )
 
 
