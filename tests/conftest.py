@@ -3,7 +3,7 @@ import gc
 import importlib.util
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,9 @@ from sam3_tool import Image, Sam3
 # nohup, or a shell that starts the tests in its background, has them ignore these, and so would each program they start
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# a full collection walks half a million objects; each file ends with one, and needs few before
+gc.set_threshold(10_000)
 
 TOGETHER = {
     "demo": ("demo/test_page.py", "demo/test_story.py", "demo/test_video_story.py", "demo/test_overlay_plays.py"),
@@ -78,6 +81,13 @@ def pytest_collection() -> Iterator[None]:
     finally:
         gc.freeze()
         gc.enable()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collect_file() -> Generator[None, list[pytest.Collector], list[pytest.Collector]]:
+    """Look for no docstring examples in tests; this holds for files in this folder alone."""
+    found = yield
+    return [file for file in found if type(file) is pytest.Module]
 
 
 @pytest.hookimpl(wrapper=True)

@@ -54,3 +54,9 @@ def test_the_licence_is_apache_2() -> None:
     licence = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert "Apache License" in licence
     assert "END OF TERMS AND CONDITIONS" in licence
+
+
+def test_no_test_has_an_example_in_its_docstring() -> None:
+    """Nobody looks for one there (conftest.py)."""
+    mark = 3 * ">" + " "
+    assert [path for path in (ROOT / "tests").rglob("*.py") if mark in path.read_text(encoding="utf-8")] == []
