@@ -101,6 +101,9 @@ def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the long files, so that no process of tests is left with one when the others have ended."""
+    folder = Path(__file__).parent
+    if missing := [name for name in LONG_FILES if not (folder / name).exists()]:
+        raise pytest.UsageError(f"tests/conftest.py names files that are not there: {', '.join(missing)}")
     places = {f"tests/{name}": place for place, name in enumerate(LONG_FILES)}
     items.sort(key=lambda item: places.get(item.nodeid.partition("::")[0], len(places)))
 
