@@ -23,6 +23,7 @@ from demo.uploads import Limits
 from sam3_tool import Image
 from tests.support.browser import ROOT, Server, Visitor
 from tests.support.slow_model import SlowModel
+from tests.support.tabs import DESKTOP, PATIENCE, TabPool
 
 BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser", "google-chrome")
 """The first has the same engine without windows, and opens a page in half the time."""
@@ -31,10 +32,6 @@ QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
-DESKTOP = {"viewport": {"width": 1280, "height": 900}, "accept_downloads": True, "reduced_motion": "reduce"}
-"""Motion takes half a core of a machine that draws it without a GPU."""
-PATIENCE = 60_000
-"""Milliseconds that anything on the page may take: many tests share the machine."""
 
 
 @pytest.fixture(scope="session")
@@ -107,16 +104,21 @@ def chromium() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def tabs(chromium: Browser) -> TabPool:
+    return TabPool(chromium)
+
+
 @pytest.fixture
-def visit(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
+def visit(tabs: TabPool, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
     """Somebody opens the page; keyword arguments are those of a browser's context."""
-    yield from _visits(chromium, request)
+    yield from _visits(tabs, request)
 
 
 @pytest.fixture(scope="module")
-def visit_once(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
+def visit_once(tabs: TabPool, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
     """As `visit`, for a page that several tests go on with."""
-    yield from _visits(chromium, request)
+    yield from _visits(tabs, request)
 
 
 @pytest.fixture
@@ -139,18 +141,18 @@ def visit_lasting(chromium: Browser, request: pytest.FixtureRequest, tmp_path: P
     context.close()
 
 
-def _visits(chromium: Browser, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
-    contexts = []
+def _visits(tabs: TabPool, request: pytest.FixtureRequest) -> Iterator[Callable[..., Visitor]]:
+    visitors: dict[Page, Visitor] = {}
 
     def opened(url: str = "", **how: Any) -> Visitor:
-        context = chromium.new_context(**{**DESKTOP, **how})
-        context.set_default_timeout(PATIENCE)
-        contexts.append(context)
-        return Visitor(context.new_page()).arrive(url or request.getfixturevalue("server").url)
+        page = tabs.open_tab(**how)
+        visitors[page] = Visitor(page)
+        return visitors[page].arrive(url or request.getfixturevalue("server").url)
 
     yield opened
-    for context in contexts:
-        context.close()
+    for page, visitor in visitors.items():
+        visitor.leave()
+        tabs.take_back(page)
 
 
 @pytest.fixture(scope="session")

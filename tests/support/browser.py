@@ -60,9 +60,18 @@ class Visitor:
     """What the browser's console calls errors."""
 
     def __post_init__(self) -> None:
-        self.page.on("request", lambda request: self.requests.append(request.url))
-        self.page.on("console", lambda line: self.complaints.append(line.text) if line.type == "error" else None)
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self._listeners: dict[str, Any] = {
+            "request": lambda request: self.requests.append(request.url),
+            "console": lambda line: self.complaints.append(line.text) if line.type == "error" else None,
+            "pageerror": lambda error: self.complaints.append(str(error)),
+        }
+        for event, listener in self._listeners.items():
+            self.page.on(event, listener)  # type: ignore[call-overload]
+
+    def leave(self) -> None:
+        """Look away from the page, which may be another's next."""
+        for event, listener in self._listeners.items():
+            self.page.remove_listener(event, listener)
 
     def arrive(self, url: str) -> "Visitor":
         self.page.goto(url)
