@@ -358,8 +358,7 @@ def require_video(backend: Backend) -> VideoBackend:
     """
     if not isinstance(backend, VideoBackend):
         raise CheckpointError(
-            f"SAM 3 backend {backend.name!r} cannot follow objects through a video; take one that can, and leave a"
-            " recording out"
+            f"SAM 3 backend {backend.name!r} cannot follow objects through a video; take one that can"
         )
     return backend
 

@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from sam3_tool.backends.base import Backend, CrossImageEmbedding, require_concepts
+import numpy as np
+
+from sam3_tool.backends.base import (
+    Backend,
+    CrossImageEmbedding,
+    Detections,
+    ObjectMemory,
+    require_concepts,
+    require_video,
+)
 from sam3_tool.backends.recording.calls import (
     ESTIMATOR_QUESTION,
     NAME_QUESTION,
@@ -20,9 +29,17 @@ from sam3_tool.backends.recording.calls import (
     translate_errors,
 )
 from sam3_tool.backends.recording.format import Recorder
+from sam3_tool.backends.recording.video_calls import (
+    CallHistory,
+    build_detection_question,
+    build_upsampling_question,
+    detections_to_json,
+)
+from sam3_tool.backends.recording.video_memory import RecordingMemory
 from sam3_tool.concepts.concept import Concept
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
+from sam3_tool.masks.rle import RleMask
 from sam3_tool.probability import ProbabilityEstimator
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
 
@@ -95,6 +112,25 @@ class RecordingBackend:
         with translate_errors():
             self._recorder.add_answer(build_description_question(embedding.key, prompt), concept_to_json(concept))
         return concept
+
+    def detect(self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
+        found = require_video(self._backend).detect(list(map(_unwrap_embedding, embeddings)), prompts)
+        with translate_errors():
+            for embedding, prompt, detections in zip(embeddings, prompts, found, strict=True):
+                question = build_detection_question(get_target(embedding).key, prompt)
+                self._recorder.add_answer(question, detections_to_json(detections))
+        return found
+
+    def open_memory(self, height: int, width: int, length: int) -> ObjectMemory:
+        memory = require_video(self._backend).open_memory(height, width, length)
+        return RecordingMemory(memory, self._recorder, CallHistory(height, width, length))
+
+    def upsample_masks(self, logits: np.ndarray, height: int, width: int) -> list[RleMask]:
+        masks = require_video(self._backend).upsample_masks(logits, height, width)
+        with translate_errors():
+            for small, mask in zip(logits, masks, strict=True):
+                self._recorder.add_answer(build_upsampling_question(small, height, width), mask.counts)
+        return masks
 
     def _record_answers(
         self, embeddings: Sequence[RecordingEmbedding], prompts: Sequence[Prompt], found: list[Instances]

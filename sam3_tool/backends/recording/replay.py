@@ -1,11 +1,14 @@
 """A backend that reads recorded answers back: it needs no checkpoint, no torch and no GPU."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
+
+from sam3_tool.backends.base import Detections, LowMasks, ObjectMemory
 from sam3_tool.backends.recording.calls import (
     ESTIMATOR_QUESTION,
     NAME_QUESTION,
@@ -18,13 +21,25 @@ from sam3_tool.backends.recording.calls import (
     get_target,
     translate_errors,
 )
-from sam3_tool.backends.recording.format import RecordingReader
+from sam3_tool.backends.recording.format import Question, RecordingReader
+from sam3_tool.backends.recording.video_calls import (
+    CallHistory,
+    build_detection_question,
+    build_upsampling_question,
+    detections_from_json,
+    low_masks_from_json,
+    mask_from_json,
+)
+from sam3_tool.backends.recording.video_memory import ReplayingMemory
 from sam3_tool.concepts.concept import Concept
 from sam3_tool.errors import CheckpointError, RecordError
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
+from sam3_tool.masks.rle import RleMask
 from sam3_tool.probability import ProbabilityEstimator
 from sam3_tool.prompts import ConceptPrompt, Prompt, VisualPrompt
+
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -69,9 +84,37 @@ class ReplayingBackend:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise CheckpointError(f"the description of examples is damaged in the recording: {error}") from error
 
+    def detect(self, embeddings: Sequence[RecordedEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
+        questions = [
+            build_detection_question(get_target(embedding).key, prompt)
+            for embedding, prompt in zip(embeddings, prompts, strict=True)
+        ]
+        return [self._read_video_answer(question, detections_from_json) for question in questions]
+
+    def open_memory(self, height: int, width: int, length: int) -> ObjectMemory:
+        return ReplayingMemory(self._read_low_masks, CallHistory(height, width, length))
+
+    def upsample_masks(self, logits: np.ndarray, height: int, width: int) -> list[RleMask]:
+        questions = [build_upsampling_question(small, height, width) for small in logits]
+        return [
+            self._read_video_answer(question, lambda counts: mask_from_json(counts, height, width))
+            for question in questions
+        ]
+
     def vocabulary_warning(self, phrase: str) -> str:
         with translate_errors(f"nobody asked for the vocabulary warning on {phrase!r} when the recording was made"):
             return str(self._reader.read_answer(build_warning_question(phrase)))
+
+    def _read_low_masks(self, question: Question) -> LowMasks:
+        return self._read_video_answer(question, low_masks_from_json)
+
+    def _read_video_answer(self, question: Question, read: Callable[[Any], Answer]) -> Answer:
+        with translate_errors("a video was not followed in this way when the recording was made"):
+            saved = self._reader.read_answer(question)
+        try:
+            return read(saved)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CheckpointError(f"what was found in a video is damaged in the recording: {error}") from error
 
     def _read_estimator(self) -> ProbabilityEstimator | None:
         """Read how likely masks are right; None in a recording of what is not calibrated."""

@@ -17,6 +17,7 @@ from sam3_tool import (
 )
 from sam3_tool.backends.recording.record import RecordingBackend
 from tests.support.clips import HEIGHT, WIDTH, Rectangle, draw_rectangle, make_masklet, slide_rectangle
+from tests.support.image_backend import ImageBackend
 
 LENGTH = 10
 BALL = slide_rectangle((10, 10, 30, 30), (5, 0), LENGTH)
@@ -105,9 +106,9 @@ def test_without_an_object_there_is_nothing_to_follow(tmp_path):
     session = script(BALL)
     with pytest.raises(ValueError, match="there is no object to follow"):
         session.propagate()
-    recording = Sam3(RecordingBackend(ScriptedBackend({}), tmp_path))
-    with pytest.raises(CheckpointError, match="cannot follow objects through a video"):
-        recording.open_tracking(make_video())
+    for backend in (ImageBackend(), RecordingBackend(ImageBackend(), tmp_path)):
+        with pytest.raises(CheckpointError, match="cannot follow objects through a video"):
+            Sam3(backend).open_tracking(make_video()).add_prompt(0, VisualPrompt(((2, 2),)))
 
 
 # With the network

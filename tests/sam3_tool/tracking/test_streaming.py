@@ -26,6 +26,7 @@ from sam3_tool import (
 from sam3_tool.backends.recording.cache import CachingBackend
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.scripted import ScriptedMemory
+from tests.support.image_backend import ImageBackend
 
 SIZE = (12, 16)
 BAR = (0, 4)
@@ -266,8 +267,9 @@ def test_what_cannot_be_tracked_is_refused_at_once(prompts: object, options: dic
 
 
 def test_a_backend_without_memory_is_refused_at_once(tmp_path) -> None:
-    with pytest.raises(CheckpointError, match="'scripted' cannot follow objects through a video"):
-        Sam3(RecordingBackend(ScriptedBackend({}), tmp_path)).track(make_video(1), "bar")
+    for backend in (ImageBackend(), RecordingBackend(ImageBackend(), tmp_path)):
+        with pytest.raises(CheckpointError, match="'images' cannot follow objects through a video"):
+            Sam3(backend).track(make_video(1), "bar")
 
 
 def test_a_cache_of_answers_hands_videos_on(tmp_path) -> None:
@@ -278,8 +280,8 @@ def test_a_cache_of_answers_hands_videos_on(tmp_path) -> None:
     [found] = Sam3(caching).track_masklets(video, "bar")
     assert found.masklets[0].frames == (0, 1, 2, 3, 4, 5)
     assert len(inner.encoded) == 6
-    recording = RecordingBackend(ScriptedBackend({}), tmp_path / "calls")
-    with pytest.raises(CheckpointError, match="'scripted' cannot follow objects"):
+    recording = RecordingBackend(ImageBackend(), tmp_path / "calls")
+    with pytest.raises(CheckpointError, match="'images' cannot follow objects"):
         Sam3(CachingBackend(recording, tmp_path, made_with={}, cache_bytes=0)).track(video, "bar")
 
 
