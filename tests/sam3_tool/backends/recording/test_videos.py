@@ -6,11 +6,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sam3_tool import CheckpointError, ConceptPrompt, FramePrompt, Image, Sam3, TrackedFrame, Video, VisualPrompt
+from sam3_tool import (
+    CheckpointError,
+    ConceptPrompt,
+    FramePrompt,
+    Image,
+    Masklets,
+    Sam3,
+    TrackedFrame,
+    Video,
+    VisualPrompt,
+)
 from sam3_tool.backends.recording.record import RecordingBackend
 from sam3_tool.backends.scripted import ScriptedBackend
+from sam3_tool.tracking.streaming import TrackingPrompt
+from tests.support.clips import HEIGHT, WIDTH, make_masklet, slide_rectangle
 
-PROMPTS = ["red circle", FramePrompt(1, ConceptPrompt(None, ((205.0, 85.0, 285.0, 165.0),)))]
+PROMPTS: list[TrackingPrompt] = ["red circle", FramePrompt(1, ConceptPrompt(None, ((205.0, 85.0, 285.0, 165.0),)))]
 
 
 @pytest.fixture
@@ -75,11 +87,15 @@ def test_what_memory_was_told_otherwise_is_not_answered(video: Video, tmp_path: 
 
 
 @pytest.mark.parametrize("what", ["detect", "propagate", "upsample"])
-def test_a_damaged_answer_is_reported(video: Video, tmp_path: Path, what: str) -> None:
-    list(Sam3.load("tiny", record=tmp_path).track(video, "red circle", stop=2))
+def test_a_damaged_answer_is_reported(tmp_path: Path, what: str) -> None:
+    slides = Video.from_images([Image(np.full((HEIGHT, WIDTH, 3), value, np.uint8)) for value in range(3)])
+    ball = make_masklet(slide_rectangle((10, 10, 30, 30), (5, 0), 3))
+    script = {"ball": Masklets((ball,), (1,), (HEIGHT, WIDTH), 3, "ball", np.ones(3, np.float32))}
+    backend = RecordingBackend(ScriptedBackend.from_video(slides, script), tmp_path)
+    assert sum(len(tracked.ids[0]) for tracked in Sam3(backend).track(slides, "ball")) == 3
     for path in (tmp_path / "sam3").iterdir():
         saved = json.loads(path.read_text())
         if saved["asked"]["what"] == what:
             path.write_text(json.dumps(saved | {"answers": [{"masks": "none"}]}))
     with pytest.raises(CheckpointError, match="is damaged in the recording"):
-        list(Sam3.replay(tmp_path).track(video, "red circle", stop=2))
+        list(Sam3.replay(tmp_path).track(slides, "ball"))
