@@ -28,10 +28,15 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.set_threshold(10_000)
 
 TOGETHER = {
-    "demo": ("demo/test_page.py", "demo/test_story.py", "demo/test_video_story.py", "demo/test_overlay_plays.py"),
+    "demo": (
+        *("demo/test_story.py", "demo/test_studio.py", "demo/test_album_story.py", "demo/test_clicking.py"),
+        *("demo/test_start.py", "demo/test_video_story.py", "demo/test_page.py", "demo/test_researcher.py"),
+        *("demo/test_axe.py", "demo/test_overlay_plays.py"),
+    ),
     "programs": (
         *("evals/test_cli.py", "cases/test_ends.py", "agent/cli/test_chat.py", "agent/cli/test_main.py"),
         *("agent/cli/test_models.py", "demo/test_program.py", "serve/mcp/test_stdio.py"),
+        "engine/review/test_page.py",
     ),
     "served": ("mllm/test_served.py", "mllm/test_verifying.py"),
     "trees": ("test_names.py", "test_imports.py"),
@@ -41,12 +46,12 @@ LONG_FILES = (
     *TOGETHER["demo"],
     *TOGETHER["programs"],
     *("docs/test_pages.py", *TOGETHER["served"], "test_package.py", "bench/test_suites.py"),
-    *("engine/review/test_page.py", "demo/test_axe.py", "sam3_tool/training/test_training.py"),
-    *("sam3_tool/backends/transformers/test_backend.py", "demo/test_studio.py", "demo/test_album_story.py"),
+    "sam3_tool/training/test_training.py",
+    *("sam3_tool/backends/transformers/test_backend.py",),
     *("sam3_tool/backends/transformers/native/test_native_checkpoint.py", "bench/test_growth.py", "docs/test_site.py"),
     *("sam3_tool/backends/transformers/test_tracker.py", "bench/test_soak.py", *TOGETHER["trees"]),
-    *("evals/simulation/test_simulation.py", "demo/test_clicking.py", "bench/test_annotate.py"),
-    *("agent/cli/test_cold_start.py", "demo/test_researcher.py", "test_huggingface.py", "demo/test_start.py"),
+    *("evals/simulation/test_simulation.py", "bench/test_annotate.py"),
+    *("agent/cli/test_cold_start.py", "test_huggingface.py"),
     *("agent/models/test_fuzz.py", "sam3_tool/training/test_clicks.py", "agent/models/openai/test_deviations.py"),
     *("evals/datasets/test_video_benchmarks.py", "sam3_tool/training/test_finetuning.py"),
 )

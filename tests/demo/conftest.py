@@ -1,4 +1,4 @@
-"""A real Chromium on the real page: one browser a file, one engine and as few servers as there can be for all tests.
+"""A real Chromium on the real page: one browser, one engine and as few servers as there can be for all tests.
 
 Most pages are served from the process of the tests, which has PyTorch and the models loaded once. One test starts the
 program itself (`Program`), because only a process of its own can be killed.
@@ -7,6 +7,8 @@ program itself (`Program`), because only a process of its own can be killed.
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -90,23 +92,59 @@ def slow() -> Iterator[SlowModel]:
     made.close()
 
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Browser]:
-    """A browser for the tests of one file: while there is one, the event loop of playwright runs in this thread.
+@dataclass
+class BrowserKeeper:
+    """Keeps one browser for files of tests that come one after the other.
 
-    No other test could run a loop of its own then.
+    While there is one, the event loop of playwright runs in this thread: no other test could run a loop of its own.
     """
+
+    tabs: TabPool | None = None
+    _exits: ExitStack = field(default_factory=ExitStack)
+
+    def open_tabs(self) -> TabPool:
+        if self.tabs is None:
+            playwright = self._exits.enter_context(sync_playwright())
+            browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+            self._exits.callback(browser.close)
+            self.tabs = TabPool(browser)
+        return self.tabs
+
+    def close(self) -> None:
+        self.tabs = None
+        self._exits.close()
+
+
+KEEPER = BrowserKeeper()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Close the browser after a file, unless the next one begins with it."""
+    try:
+        return (yield)
+    finally:
+        if nextitem is None or (nextitem.path != item.path and not _has_browser(nextitem)):
+            KEEPER.close()
+
+
+def _has_browser(item: pytest.Item) -> bool:
+    is_near = item.path.parent == Path(__file__).parent
+    return is_near and isinstance(item, pytest.Function) and "tabs" in item.fixturenames
+
+
+@pytest.fixture(scope="module")
+def tabs() -> TabPool:
+    """Tabs of the browser."""
     if CHROMIUM is None:
         pytest.skip("no Chromium here; Debian and Ubuntu: apt-get install chromium-headless-shell")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        yield browser
-        browser.close()
+    return KEEPER.open_tabs()
 
 
 @pytest.fixture(scope="module")
-def tabs(chromium: Browser) -> TabPool:
-    return TabPool(chromium)
+def chromium(tabs: TabPool) -> Browser:
+    """The browser itself."""
+    return tabs.browser
 
 
 @pytest.fixture
@@ -161,3 +199,15 @@ def shots() -> Path:
     folder = Path(os.environ.get("SAM3_AGENT_SCREENSHOTS", ROOT / "out" / "screenshots"))
     folder.mkdir(parents=True, exist_ok=True)
     return folder
+
+
+@pytest.fixture(scope="session")
+def shoot(shots: Path) -> Callable[..., None]:
+    """Keeps a screenshot of a page where somebody wants to look at it: `SAM3_AGENT_SCREENSHOTS` names a folder."""
+    is_wanted = "SAM3_AGENT_SCREENSHOTS" in os.environ
+
+    def shoot_page(page: Page, name: str, **how: Any) -> None:
+        if is_wanted:
+            page.screenshot(path=shots / name, **how)
+
+    return shoot_page

@@ -47,16 +47,16 @@ def shows(visitor, number):
     visitor.page.locator(f".stage[data-busy=no] .photo[alt^='{number - 1:02d}.png']").wait_for()
 
 
-def test_twelve_images_are_taken_and_the_others_are_a_sentence_each(told, shots):
+def test_twelve_images_are_taken_and_the_others_are_a_sentence_each(told, shoot):
     notes = told.page.locator(".album .notes li")
     notes.filter(has_text="damaged.png").wait_for()
     notes.filter(has_text="notes.txt").wait_for()
     shows(told, 1)
-    told.page.screenshot(path=shots / "album-begun.png")
+    shoot(told.page, "album-begun.png")
     told.page.locator("[data-act=forget]").click()
 
 
-def test_a_class_is_named_and_a_click_and_a_key_give_it(told, shots):
+def test_a_class_is_named_and_a_click_and_a_key_give_it(told, shoot):
     for name in ("ripe cherry", "melon"):
         told.page.locator(".album form.name input").fill(name)
         told.page.locator(".album form.name input").press("Enter")
@@ -69,7 +69,7 @@ def test_a_class_is_named_and_a_click_and_a_key_give_it(told, shots):
     told.page.locator(".list .kept .phrase:text-is('melon')").wait_for()
     told.act("undo")
     told.page.locator(".list .kept .phrase:text-is('ripe cherry')").wait_for()
-    told.page.screenshot(path=shots / "album-class.png")
+    shoot(told.page, "album-class.png")
 
 
 def test_keys_go_on_and_back_and_each_image_keeps_its_work(told):
@@ -84,13 +84,13 @@ def test_keys_go_on_and_back_and_each_image_keeps_its_work(told):
     told.page.locator(".album .entry[data-state=done]").wait_for()
 
 
-def test_one_question_goes_over_all_images_that_are_not_done(told, shots):
+def test_one_question_goes_over_all_images_that_are_not_done(told, shoot):
     told.page.locator("[data-act=ask]").click()
     told.page.locator(".album .askall input").fill("all the watermelons")
     told.page.locator(".album .askall [type=submit]").click()
     told.page.locator(".album[data-running=yes]").wait_for()
     told.page.locator(".album .askall output:text-is('Done: 11 of 11 images')").wait_for()
-    told.page.screenshot(path=shots / "album-asked.png")
+    shoot(told.page, "album-asked.png")
     assert told.page.locator(".album .entry[data-state=work]").count() == 11
     told.page.locator(".album .entry").nth(4).locator(".show").click()
     shows(told, 5)
@@ -106,14 +106,14 @@ def test_a_reload_finds_everything_again_and_another_tab_nothing(told, visit_onc
     assert visit_once().page.locator(".album .entry").count() == 0
 
 
-def test_the_tolerance_is_measured_and_pycocotools_reads_the_file(told, shots, tmp_path):
+def test_the_tolerance_is_measured_and_pycocotools_reads_the_file(told, shoot, tmp_path):
     told.page.locator("[data-act=set]").click()
     told.page.locator(".album .dataset select").select_option("coco-polygons")
     slider = told.page.locator(".album .dataset [name=tolerance]")
     slider.focus()
     slider.press("ArrowRight")
     told.page.locator(".album .measure:has-text('points a mask in place of')").wait_for()
-    told.page.screenshot(path=shots / "album-set.png")
+    shoot(told.page, "album-set.png")
     with told.page.expect_download() as fetched:
         told.page.locator(".album .dataset [type=submit]").click()
     fetched.value.save_as(tmp_path / "set.json")

@@ -110,7 +110,7 @@ def find_object(sam3):
     return (x0 + x1) / 2, (y0 + y1) / 2, scene.width, scene.height
 
 
-def test_the_example_of_the_guide_works_in_a_browser(visit_plain, shots, monkeypatch):
+def test_the_example_of_the_guide_works_in_a_browser(visit_plain, shoot, monkeypatch):
     monkeypatch.chdir(ROOT)
     names: dict = {}
     exec(re.search(r"```python\n(.*?)```", GUIDE.read_text("utf-8"), re.S)[1], names)
@@ -142,7 +142,7 @@ def test_the_example_of_the_guide_works_in_a_browser(visit_plain, shots, monkeyp
         x, y, width, height = found
         page.mouse.click(*place(x / width, y / height))
         page.locator(".stage[data-masks='2']").wait_for()
-        page.screenshot(path=shots / "component.png")
+        shoot(page, "component.png")
         assert errors == []
         while len(changes[-1].masks) < 2:  # Gradio tells of it a little later, and of quick changes once
             page.wait_for_timeout(20)

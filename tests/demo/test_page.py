@@ -83,13 +83,13 @@ def grammar(visitor):
     return visitor
 
 
-def test_an_answer_is_stopped_with_what_was_found_so_far(visit, shots):
+def test_an_answer_is_stopped_with_what_was_found_so_far(visit, shoot):
     visitor = visit()
     visitor.begin()
     visitor.ask("all the watermelons")
     visitor.page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
     assert not visitor.page.evaluate(MOVES)  # for whoever asked for less motion
-    visitor.page.screenshot(path=shots / "thinking.png", full_page=True)
+    shoot(visitor.page, "thinking.png", full_page=True)
     visitor.page.get_by_role("button", name="Stop").click()
     visitor.sees(masks=4)
     visitor.reads("Stopped by you")
@@ -127,7 +127,7 @@ def test_two_people_at_once_never_see_each_others_pictures(visit):
     assert served == []
 
 
-def test_whoever_waits_sees_their_place_and_is_served_in_turn(visit, shots):
+def test_whoever_waits_sees_their_place_and_is_served_in_turn(visit, shoot):
     first, second, third = [visit() for _ in range(3)]
     for visitor in (first, second):
         visitor.begin()
@@ -136,7 +136,7 @@ def test_whoever_waits_sees_their_place_and_is_served_in_turn(visit, shots):
     third.begin("horses")
     grammar(third).ask("all the mushrooms")
     third.reads("You are next")
-    third.page.screenshot(path=shots / "queued.png")
+    shoot(third.page, "queued.png")
     first.page.get_by_role("button", name="Stop").click()
     third.sees(masks=2)
     second.page.get_by_role("button", name="Stop").click()
@@ -192,7 +192,7 @@ def test_words_can_be_read_in_light_and_in_dark(visit):
         assert visitor.page.evaluate(FAINT) == []
 
 
-def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shots):
+def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shoot):
     photograph = PIL.Image.new("RGB", (7304, 5478), (208, 208, 208))
     draw = ImageDraw.Draw(photograph)
     draw.ellipse((900, 1400, 3300, 3800), fill=(214, 38, 40))
@@ -205,7 +205,7 @@ def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shots):
     grammar(visitor).ask("the circle")
     visitor.sees(masks=1)
     visitor.reads("7304 x 5478")
-    visitor.page.screenshot(path=shots / "large.png")
+    shoot(visitor.page, "large.png")
 
 
 def test_everything_can_be_done_from_the_keyboard(visit):
@@ -250,13 +250,13 @@ def test_every_control_has_a_name_and_every_picture_a_description(visit):
     assert "4 masks: watermelon" in visitor.page.locator(".stage .frame").get_attribute("aria-label")
 
 
-def test_the_page_fits_a_phone_and_follows_its_colours(visit, shots):
+def test_the_page_fits_a_phone_and_follows_its_colours(visit, shoot):
     visitor = visit(**PHONE)
     assert visitor.page.evaluate(WIDER) <= 0
     for light in ("dark", "light"):
         visitor.page.emulate_media(color_scheme=light, reduced_motion="reduce")
         visitor.page.wait_for_function(RECOLORED)
-        visitor.page.screenshot(path=shots / f"phone-{light}-start.png", full_page=True)
+        shoot(visitor.page, f"phone-{light}-start.png", full_page=True)
     visitor.begin()
     grammar(visitor)
     visitor.ask("the watermelons above the banana except the largest one")
@@ -264,7 +264,7 @@ def test_the_page_fits_a_phone_and_follows_its_colours(visit, shots):
     for light in ("light", "dark"):
         visitor.page.emulate_media(color_scheme=light, reduced_motion="reduce")
         visitor.page.wait_for_function(RECOLORED)
-        visitor.page.screenshot(path=shots / f"phone-{light}.png", full_page=True)
+        shoot(visitor.page, f"phone-{light}.png", full_page=True)
         assert visitor.page.evaluate(WIDER) <= 0
 
 

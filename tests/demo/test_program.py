@@ -11,7 +11,7 @@ def log_in(page):
 
 
 def test_a_program_asks_for_its_password_says_that_it_was_killed_and_a_page_of_the_next_one_works(
-    visit_plain, serve, slow, shots
+    visit_plain, serve, slow, shoot
 ):
     options = "--planner", "openai:slow", "--base-url", slow.url, "--wire", "native"
     program = Program.start(*options, SAM3_AGENT_DEMO_AUTH="anna:s3cret")
@@ -25,7 +25,7 @@ def test_a_program_asks_for_its_password_says_that_it_was_killed_and_a_page_of_t
     finally:
         program.kill()
     visitor.page.get_by_text("The server does not answer").wait_for()
-    visitor.page.screenshot(path=shots / "lost.png")
+    shoot(visitor.page, "lost.png")
     serve(Engine(slow.options), port=program.port)
     visitor.page.locator(".stage[data-state=empty]").wait_for()
     visitor.wait_awake()
@@ -64,7 +64,7 @@ def wait_kept(page):
 
 
 def test_work_outlives_its_server_and_its_tab_and_is_opened_only_where_somebody_asks_for_it(
-    visit_plain, serve, engine, shots
+    visit_plain, serve, engine, shoot
 ):
     program = Program.start()
     try:
@@ -85,7 +85,7 @@ def test_work_outlives_its_server_and_its_tab_and_is_opened_only_where_somebody_
     visitor.page.get_by_text(offer).wait_for()
     assert visitor.page.get_by_text("no longer has the work").count() == 0
     assert visitor.page.locator(".album .told").is_hidden()
-    visitor.page.screenshot(path=shots / "kept.png")
+    shoot(visitor.page, "kept.png")
     visitor.page.get_by_role("button", name="Go on").click()
     visitor.sees(4)
     visitor.reads("all the watermelons")

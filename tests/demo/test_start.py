@@ -26,22 +26,11 @@ def read_pixels(file):
     return np.asarray(PIL.Image.open(file).convert("RGB")).astype(float)
 
 
-@pytest.mark.parametrize("name", EXAMPLES)
-def test_the_masks_of_the_start_are_what_the_model_answers(actions, name):
-    kept, drawn = read_pixels(ANSWERS / f"{name}.webp"), read_pixels(BytesIO(encode_answer(draw_answer(actions, name))))
-    plain = reduce_image(Image.open(ROOT / "demo" / "examples" / f"{name}.webp"), SIDE).pixels
-    assert np.abs(kept - drawn).mean() < LOSS < np.abs(kept - plain).mean()
-
-
-def test_every_question_of_the_start_is_one_that_is_suggested():
-    assert all(example.question in EXAMPLE_QUERIES[name] for name, example in EXAMPLES.items())
-
-
-def test_one_tap_opens_an_example_and_asks_its_question(visit, shots):
+def test_one_tap_opens_an_example_and_asks_its_question(visit, shoot):
     visitor = visit()
     masked = visitor.page.locator("[data-example=fruit] .after")
     assert masked.evaluate(UNCOVERED) == "inset(0px 0px 0px 50%)"
-    visitor.page.screenshot(path=shots / "start.png")
+    shoot(visitor.page, "start.png")
     visitor.page.locator("[data-example=fruit]").focus()
     assert masked.evaluate(UNCOVERED) == "inset(0px)"
     sources = visitor.page.locator(".examples img").evaluate_all("images => images.map(one => one.src)")
@@ -60,9 +49,9 @@ def test_shift_opens_an_example_and_asks_nothing(visit):
     assert visitor.page.locator("#chat .mine").count() == 0
 
 
-def test_where_nothing_hovers_the_masks_come_by_themselves_unless_motion_is_unwanted(visit, shots):
+def test_where_nothing_hovers_the_masks_come_by_themselves_unless_motion_is_unwanted(visit, shoot):
     still = visit(**PHONE)
-    still.page.screenshot(path=shots / "start-phone.png")
+    shoot(still.page, "start-phone.png")
     assert still.page.locator("[data-example=fruit] .after").evaluate(MOTION) == "none"
     moving = visit(**PHONE, reduced_motion="no-preference")
     assert moving.page.locator("[data-example=fruit] .after").evaluate(MOTION) == "uncover"
@@ -70,7 +59,7 @@ def test_where_nothing_hovers_the_masks_come_by_themselves_unless_motion_is_unwa
     moving.sees(masks=7)
 
 
-def test_a_question_mark_shows_all_keys_and_escape_gives_the_focus_back(visit, shots):
+def test_a_question_mark_shows_all_keys_and_escape_gives_the_focus_back(visit, shoot):
     visitor = visit()
     visitor.begin()
     sheet, frame, keys = (
@@ -80,7 +69,7 @@ def test_a_question_mark_shows_all_keys_and_escape_gives_the_focus_back(visit, s
     )
     frame.press("?")
     sheet.locator("dd", has_text="Brush: Paint what belongs to the chosen mask").wait_for()
-    visitor.page.screenshot(path=shots / "keys.png")
+    shoot(visitor.page, "keys.png")
     keys.press("Escape")
     assert not sheet.is_visible()
     assert frame.evaluate("(one) => one === document.activeElement")
@@ -92,3 +81,14 @@ def test_a_question_mark_shows_all_keys_and_escape_gives_the_focus_back(visit, s
     assert not sheet.is_visible()
     tools = visitor.page.locator(".stage .modes kbd").all_inner_texts()
     assert sheet.locator("dt").all_text_contents()[: len(tools)] == tools
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_masks_of_the_start_are_what_the_model_answers(actions, name):
+    kept, drawn = read_pixels(ANSWERS / f"{name}.webp"), read_pixels(BytesIO(encode_answer(draw_answer(actions, name))))
+    plain = reduce_image(Image.open(ROOT / "demo" / "examples" / f"{name}.webp"), SIDE).pixels
+    assert np.abs(kept - drawn).mean() < LOSS < np.abs(kept - plain).mean()
+
+
+def test_every_question_of_the_start_is_one_that_is_suggested():
+    assert all(example.question in EXAMPLE_QUERIES[name] for name, example in EXAMPLES.items())

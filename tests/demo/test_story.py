@@ -44,12 +44,12 @@ def told(visit_once, photograph):
     return visitor
 
 
-def test_a_picture_is_dropped_and_a_question_answered_step_by_step(told, shots):
+def test_a_picture_is_dropped_and_a_question_answered_step_by_step(told, shoot):
     told.reads("Found 4: watermelon")
     told.page.locator("#chat").get_by_text("Looked for").first.click()
     told.page.locator("#chat img[alt*='4 masks outlined']").first.wait_for()
     assert [row.split("\n")[1] for row in told.page.locator(".list .kept .row").all_inner_texts()] == ["watermelon"] * 4
-    told.page.screenshot(path=shots / "answered.png", full_page=True)
+    shoot(told.page, "answered.png", full_page=True)
 
 
 def test_a_mask_is_named_where_the_pointer_is(told):
@@ -91,24 +91,24 @@ def test_a_checkbox_drops_a_mask_and_brings_it_back(told):
         told.sees(masks=left)
 
 
-def test_one_box_adds_everything_that_looks_like_it(told, shots):
+def test_one_box_adds_everything_that_looks_like_it(told, shoot):
     told.take("box")
     told.click(245, 15)
     told.click(378, 195)
     told.page.locator(".stage[data-busy=no] .mask:nth-of-type(n+12)").first.wait_for(state="attached")
     assert int(told.page.locator(".stage").get_attribute("data-masks")) in range(6, 9)
-    told.page.screenshot(path=shots / "boxed.png", full_page=True)
+    shoot(told.page, "boxed.png", full_page=True)
     told.act("undo")
     told.sees(masks=4)
 
 
-def test_a_click_adds_an_object_and_another_one_corrects_it(told, shots):
+def test_a_click_adds_an_object_and_another_one_corrects_it(told, shoot):
     told.take("add")
     told.click(*CHERRY)
     told.sees(masks=5)
     assert told.page.locator(".list .kept .row.active").count() == 1
     area = told.page.locator(".list .kept .row.active .area").inner_text()
-    told.page.screenshot(path=shots / "clicked.png", full_page=True)
+    shoot(told.page, "clicked.png", full_page=True)
     told.take("remove")
     told.click(CHERRY[0] - 60, CHERRY[1] + 10)
     told.page.locator(f".list .kept .row.active .area:not(:text-is('{area}'))").wait_for(state="attached")
@@ -135,10 +135,10 @@ def test_the_threshold_hides_and_shows_without_a_model(told):
     told.page.locator("#chat .mine:not(.undone)").get_by_text("keep what scores above").wait_for(state="detached")
 
 
-def test_the_picture_before_and_after(told, shots):
+def test_the_picture_before_and_after(told, shoot):
     told.act("compare")
     told.page.locator(".stage .compare input").fill("60")
-    told.page.screenshot(path=shots / "compared.png")
+    shoot(told.page, "compared.png")
     assert "60%" in told.page.locator(".stage .frame").get_attribute("style")
     told.act("compare")
 
@@ -173,7 +173,7 @@ def test_the_latest_answer_is_downloaded_as_one_page(told):
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def test_a_question_back_is_answered_with_a_button(visit, tmp_path, shots):
+def test_a_question_back_is_answered_with_a_button(visit, tmp_path, shoot):
     picture = PIL.Image.new("RGB", (320, 320), (208, 208, 208))
     for top in (40, 190):
         ImageDraw.Draw(picture).ellipse((110, top, 210, top + 100), fill=(214, 38, 40))
@@ -185,7 +185,7 @@ def test_a_question_back_is_answered_with_a_button(visit, tmp_path, shots):
     visitor.sees(masks=2)
     visitor.ask("the left one")
     visitor.reads("equally the leftmost")
-    visitor.page.screenshot(path=shots / "asked.png", full_page=True)
+    shoot(visitor.page, "asked.png", full_page=True)
     visitor.page.locator("#chat").get_by_role("button", name="number 2 (circle)", exact=True).click()
     visitor.sees(masks=1)
     assert visitor.page.locator(".list .kept .chip").all_inner_texts() == ["2"]

@@ -22,7 +22,7 @@ def drag(visitor, start, end):
     visitor.page.mouse.up()
 
 
-def test_the_smart_tool_needs_no_mode(fruit, shots):
+def test_the_smart_tool_needs_no_mode(fruit, shoot):
     page = fruit.page
     page.mouse.move(*fruit.point(*CHERRY))
     page.locator(".stage[data-preview=yes]").wait_for()
@@ -34,7 +34,7 @@ def test_the_smart_tool_needs_no_mode(fruit, shots):
     fruit.sees(masks=1)
     drag(fruit, *MELON)
     page.locator(".question").get_by_text("Everything like it").wait_for()
-    page.screenshot(path=shots / "box-question.png")
+    shoot(page, "box-question.png")
     page.keyboard.press("Escape")
     assert not page.locator(".question").is_visible()
     drag(fruit, *MELON)
@@ -46,7 +46,7 @@ def test_the_smart_tool_needs_no_mode(fruit, shots):
     assert fruit.complaints == []
 
 
-def test_the_image_is_zoomed_at_the_pointer_and_sharp_where_it_is_seen(visit, tmp_path, shots):
+def test_the_image_is_zoomed_at_the_pointer_and_sharp_where_it_is_seen(visit, tmp_path, shoot):
     pixels = np.random.default_rng(0).integers(0, 255, (300, 400, 3), np.uint8)
     PIL.Image.fromarray(pixels).resize((4000, 3000), PIL.Image.Resampling.NEAREST).save(tmp_path / "large.png")
     visitor = visit()
@@ -67,7 +67,7 @@ def test_the_image_is_zoomed_at_the_pointer_and_sharp_where_it_is_seen(visit, tm
     tiles = page.locator(".tiles img")
     page.wait_for_function("() => document.querySelectorAll('.tiles img').length >= 4")
     assert all(url.startswith("data:image/jpeg") for url in tiles.evaluate_all("(all) => all.map((one) => one.src)"))
-    page.screenshot(path=shots / "actual-size.png")
+    shoot(page, "actual-size.png")
     before = visitor.point(2000, 1500, size)
     page.keyboard.down(" ")
     page.mouse.move(400, 400)
@@ -82,7 +82,7 @@ def test_the_image_is_zoomed_at_the_pointer_and_sharp_where_it_is_seen(visit, tm
     assert visitor.complaints == []
 
 
-def test_what_is_painted_is_a_mask_that_is_mended_hidden_and_undone(fruit, shots):
+def test_what_is_painted_is_a_mask_that_is_mended_hidden_and_undone(fruit, shoot):
     page = fruit.page
     page.locator(".stage .frame").focus()
     page.keyboard.press("p")
@@ -92,7 +92,7 @@ def test_what_is_painted_is_a_mask_that_is_mended_hidden_and_undone(fruit, shots
     fruit.sees(masks=1)
     page.locator(".stage .object").get_by_role("button", name="Split").click()
     fruit.sees(masks=2)
-    page.screenshot(path=shots / "painted.png")
+    shoot(page, "painted.png")
     page.locator(".stage .frame").focus()
     page.keyboard.press("g")
     for corner in ((20, 20), (80, 20), (80, 80), (20, 80), (20, 20)):
@@ -140,7 +140,7 @@ class Hand:
         self.touch("touchEnd")
 
 
-def test_a_finger_finds_takes_away_zooms_and_is_asked_what_a_box_means(visit, shots):
+def test_a_finger_finds_takes_away_zooms_and_is_asked_what_a_box_means(visit, shoot):
     visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
     visitor.begin("fruit")
     page, hand = visitor.page, Hand(visitor)
@@ -148,20 +148,20 @@ def test_a_finger_finds_takes_away_zooms_and_is_asked_what_a_box_means(visit, sh
     visitor.sees(masks=1)
     hand.press(*visitor.point(CHERRY[0] + 5, CHERRY[1] + 5))
     visitor.sees(masks=1)
-    page.screenshot(path=shots / "touch-object.png")
+    shoot(page, "touch-object.png")
     before, at = page.evaluate(WIDTH), visitor.point(320, 240)
     hand.pinch(at, 30, 90)
     page.wait_for_function(f"() => Math.abs(({WIDTH})() / {before} - 3) < 0.3")
     assert visitor.point(320, 240) == pytest.approx(at, abs=3)
     visitor.sees(masks=1)  # fingers that zoom click nothing
-    page.screenshot(path=shots / "touch-zoom.png")
+    shoot(page, "touch-zoom.png")
     hand.pinch(at, 90, 20)
     page.wait_for_function(f"() => Math.abs(({WIDTH})() / {before} - 1) < 0.01")
     hand.touch("touchStart", visitor.point(*MELON[0]))
     hand.touch("touchMove", visitor.point(*MELON[1]))
     hand.touch("touchEnd")
     page.locator(".question").wait_for()
-    page.screenshot(path=shots / "touch-question.png")
+    shoot(page, "touch-question.png")
     page.locator(".question").get_by_text("This one").tap()
     visitor.sees(masks=2)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390

@@ -53,13 +53,13 @@ def find_middle(mask: np.ndarray) -> tuple[int, int]:
     return int(x[nearest]), int(y[nearest])
 
 
-def test_an_answer_is_drawn_on_every_frame_with_a_bar_of_time_for_each_object(watched, shots):
+def test_an_answer_is_drawn_on_every_frame_with_a_bar_of_time_for_each_object(watched, shoot):
     watched.reads("12 frames")
     assert watched.page.locator(".bars .track").count() == 2
     assert watched.page.locator(".stage[data-masks='2']").count() == 1
     watched.page.locator("#chat").get_by_text("Looked for").first.click()
     watched.page.locator("#chat img[alt*='2 objects outlined']").first.wait_for()
-    watched.page.screenshot(path=shots / "video-answered.png", full_page=True)
+    shoot(watched.page, "video-answered.png", full_page=True)
     assert watched.complaints == []
 
 
@@ -95,7 +95,7 @@ def test_space_plays_to_the_end_and_stops_there(watched):
     watched.page.locator("[data-do=play][aria-pressed=false]").wait_for()
 
 
-def test_an_object_is_taken_out_and_clicked_on_a_frame_to_come_back(watched, clip, shots):
+def test_an_object_is_taken_out_and_clicked_on_a_frame_to_come_back(watched, clip, shoot):
     press(watched, "Escape")
     watched.page.locator(".stage .scrub").fill("3")
     watched.take("select")
@@ -109,9 +109,9 @@ def test_an_object_is_taken_out_and_clicked_on_a_frame_to_come_back(watched, cli
     watched.page.locator(".stage[data-tracks='2'][data-busy=no]").wait_for()
     assert read_frame(watched) == 3
     watched.reads("at 0:00.4")
-    watched.page.screenshot(path=shots / "video-clicked.png", full_page=True)
+    shoot(watched.page, "video-clicked.png", full_page=True)
     watched.page.set_viewport_size({"width": 390, "height": 860})
-    watched.page.screenshot(path=shots / "video-phone.png", full_page=True)
+    shoot(watched.page, "video-phone.png", full_page=True)
     assert watched.page.evaluate("document.documentElement.scrollWidth") <= 390
     watched.page.set_viewport_size({"width": 1280, "height": 900})
 
