@@ -72,19 +72,21 @@ class SoakResult:
         return f"threads that were left behind: {self.remaining_threads}, expected 0" if self.remaining_threads else ""
 
 
-def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES) -> SoakResult:
-    """Measure memory over time. No visit is under way at a sample, so that only what is kept counts.
+def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES, workers: int = WORKERS) -> SoakResult:
+    """Measure memory over time, with so many visits at a time.
 
-    Before each sample every worker makes one visit at least, however few the seconds.
+    No visit is under way at a sample, so that only what is kept counts. Before each sample every worker makes one visit
+    at least, however few the seconds.
     """
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     crowd = Crowd(
-        Sam3(TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu"), cache_bytes=CACHE_BYTES)
+        Sam3(TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu"), cache_bytes=CACHE_BYTES),
+        workers,
     )
     rows = list(crowd.sample_memory(seconds, samples))
     grown, left = compute_growth([row[3] for row in rows]), len(crowd.find_remaining_threads())
-    about: dict[str, Cell] = {"device": describe_device(torch.device("cpu")), "at a time": WORKERS}
+    about: dict[str, Cell] = {"device": describe_device(torch.device("cpu")), "at a time": workers}
     about |= {"failed visits": crowd.failed, "growth once settled, MiB": grown, "threads left": left}
     columns = ("after, s", "visits", "episodes", "held, MiB", "resident, MiB", "open files")
     return SoakResult(Table("soak", "Visits without end", columns, rows, about), grown, crowd.failed, left)
@@ -108,11 +110,11 @@ def draw_queries() -> list[SceneQuery]:
 
 
 class Crowd:
-    """Visitors of one SAM 3, `WORKERS` at a time. Threads share it; `_lock` guards its counts."""
+    """Visitors of one SAM 3, so many at a time. Threads share it; `_lock` guards its counts."""
 
-    def __init__(self, sam3: Sam3) -> None:
+    def __init__(self, sam3: Sam3, workers: int = WORKERS) -> None:
         self.visits = self.episodes = self.failed = 0
-        self._sam3, self._number = sam3, count()
+        self._sam3, self._workers, self._number = sam3, workers, count()
         self._asked = draw_queries()
         self._lock = threading.Lock()
         self._threads = threading.enumerate()
@@ -121,8 +123,8 @@ class Crowd:
         """Run for so long, and yield a row of the table now and then, while no visit is under way."""
         began = time.perf_counter()
         for sample in range(1, samples + 1):
-            with ThreadPoolExecutor(WORKERS) as pool:
-                for _ in range(WORKERS):
+            with ThreadPoolExecutor(self._workers) as pool:
+                for _ in range(self._workers):
                     pool.submit(self._run_visits_until, began + seconds * sample / samples)
             for thread in self.find_remaining_threads():
                 thread.join(PATIENCE)
