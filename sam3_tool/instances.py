@@ -126,7 +126,7 @@ class Instances:
 
     @cached_property
     def size(self) -> tuple[int, int]:
-        """Height and width of the image, in pixels."""
+        """Height and width of the masks, in pixels: those of the image, but where `mask_side` asked for less."""
         height, width = self.masks.shape[1:]
         return height, width
 

@@ -132,6 +132,9 @@ class VisualPrompt:
     published notebooks take for several clicks, for a box and for a correction."""
     fill_holes: bool = False
     """Whether small holes of the masks are filled, as the published predictor for clicks does it."""
+    mask_side: int | None = None
+    """Pixels, at least 1: masks of a larger image may be given at a reduced size with this long side, and boxes in its
+    pixels. That is for a quick look; a backend may ignore it. None asks for the image's own size."""
 
     def __post_init__(self) -> None:
         if not self.points and self.box is None and self.mask is None:
@@ -147,6 +150,8 @@ class VisualPrompt:
             _check_box(self.box)
         if self.mask is not None and (self.mask.dtype != bool or self.mask.ndim != 2):
             raise ValueError(f"`mask` must be bool (H, W), got {self.mask.dtype} {self.mask.shape}")
+        if self.mask_side is not None and self.mask_side < 1:
+            raise ValueError(f"`mask_side` must be at least 1, got {self.mask_side}")
 
     @property
     def is_ambiguous(self) -> bool:
@@ -170,6 +175,27 @@ class VisualPrompt:
                 raise ValueError(f"the point {(x, y)} lies outside the image, which is {width} wide and {height} high")
         if self.mask is not None and self.mask.shape != (height, width):
             raise ValueError(f"`mask` must have the image's size ({height}, {width}), got {self.mask.shape}")
+
+    def choose_mask_size(self, height: int, width: int) -> tuple[int, int]:
+        """Choose how large the masks of the answer are.
+
+        Args:
+            height: Height of the image in pixels.
+            width: Width of the image in pixels.
+
+        Returns:
+            Height and width in pixels, each at least 1.
+
+        >>> VisualPrompt(points=((12, 30),), mask_side=600).choose_mask_size(3000, 4000)
+        (450, 600)
+        >>> VisualPrompt(points=((12, 30),)).choose_mask_size(3000, 4000)
+        (3000, 4000)
+        """
+        longest = max(height, width)
+        if self.mask_side is None or longest <= self.mask_side:
+            return height, width
+        share = self.mask_side / longest
+        return max(1, round(height * share)), max(1, round(width * share))
 
 
 @dataclass(frozen=True, eq=False)

@@ -489,6 +489,7 @@ class Sam3:
         multimask: bool = True,
         fill_holes: bool = False,
         tidy: bool = False,
+        mask_side: int | None = None,
     ) -> Instances:
         """Segment the one object that clicks, a box or an earlier mask show.
 
@@ -505,6 +506,8 @@ class Sam3:
             fill_holes: Fill holes of up to 0.3 % of the image, as the published predictor for clicks does it.
             tidy: Leave out candidates that miss a positive click. Of the others, parts without a positive click and
                 holes without a negative one go when they have less than 5 % of the mask's pixels.
+            mask_side: Pixels. For a quick look: masks of a larger image may come reduced to this long side, with boxes
+                in their own pixels. It takes as long for a large image as for a small one.
 
         Returns:
             Up to three candidates, best first, or one; with `tidy`, perhaps none. `scores` are the predicted IoU,
@@ -523,9 +526,12 @@ class Sam3:
         """
         clicks = tuple((float(x), float(y)) for x, y in points)
         object_box = None if box is None else (float(box[0]), float(box[1]), float(box[2]), float(box[3]))
-        prompt = VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask, multimask, fill_holes)
+        prompt = VisualPrompt(clicks, tuple(map(int, labels)), object_box, mask, multimask, fill_holes, mask_side)
         found = self.segment_batch([(image, prompt)])[0]
-        return found.tidy(prompt.points, prompt.labels) if tidy else found
+        if not tidy:
+            return found
+        down, across = found.size[0] / image.height, found.size[1] / image.width
+        return found.tidy([(x * across, y * down) for x, y in prompt.points], prompt.labels)
 
     def segment_everything(
         self,

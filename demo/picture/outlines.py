@@ -5,6 +5,7 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from sam3_tool import Image
 from sam3_tool.masks.rle import RleMask, decode_columns
 
 OUTLINE_SIDE = 1200
@@ -25,16 +26,34 @@ def trace_outline(rle: RleMask, side: int = OUTLINE_SIDE) -> tuple[str, float, f
     size = -(-mask.shape[1] // step), -(-mask.shape[0] // step)
     shares = cv2.resize(mask * 255, size, interpolation=cv2.INTER_AREA)
     coarse = (shares >= min(128, int(shares.max()))).astype(np.uint8)  # a mask with a pixel keeps one
-    return _format_svg_path(coarse, left, step), *_find_deepest_point(coarse, left, step)
+    return _format_svg_path(coarse, left, (step, step)), *_find_deepest_point(coarse, left, step)
 
 
-def _format_svg_path(mask: np.ndarray, left: int, step: int) -> str:
-    """Trace a mask, uint8 (H, W), at 1 / `step` of its size, that begins `left` pixels from the image's edge."""
+def trace_stretched_outline(mask: np.ndarray, image: Image) -> str:
+    """Return an SVG path, in the image's pixels, around a mask of it that may be reduced.
+
+    Args:
+        mask: bool, (height, width), of any size.
+        image: What it is stretched to.
+
+    >>> image = Image(np.zeros((40, 60, 3), np.uint8))
+    >>> trace_stretched_outline(np.ones((2, 3), bool), image)
+    'M5 5L5 35L55 35L55 5Z'
+    """
+    steps = image.width / mask.shape[1], image.height / mask.shape[0]
+    return _format_svg_path(np.ascontiguousarray(mask).view(np.uint8), 0, steps)
+
+
+def _format_svg_path(mask: np.ndarray, left: int, steps: tuple[float, float]) -> str:
+    """Trace a mask, uint8 (H, W), that begins `left` pixels from the image's edge.
+
+    `steps`: pixels of the image per column and per row of the mask.
+    """
     # OpenCV's contours run through pixel centres; at twice the size they follow the pixels' edges
     double = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(np.pad(double, 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
     lines = [cv2.approxPolyDP(contour, 0.9, closed=True)[:, 0] for contour in contours if len(contour) > 3]
-    scaled = [(line - 0.5) * (step / 2) + np.array([left, 0]) for line in lines]
+    scaled = [(line - 0.5) * (np.array(steps) / 2) + np.array([left, 0]) for line in lines]
     return "".join("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in line) + "Z" for line in scaled)
 
 

@@ -16,6 +16,8 @@ from demo.studio.drawn_edits import DrawEdit, MendEdit, PolygonEdit
 from demo.studio.edits import BoxEdit, Edit, EditBatch, KeepEdit, PointEdit, RelabelEdit, StepEdit, ThresholdEdit
 from sam3_tool import Sam3
 
+OTHER_IMAGE = "Another image is shown now, so that your last edit of the one before was not made."
+
 
 @dataclass(frozen=True)
 class ClickTarget:
@@ -42,11 +44,12 @@ def answer_request(actions: Actions, data: Any) -> dict[str, Any]:
     except (InvalidEventError, LookupError) as error:
         return {"error": str(error)}
     with session.batch_lock:
-        before = actions.sessions[batch.session]
-        notes = apply_batch(actions, batch)
-        after = actions.sessions[batch.session]
+        before = canvas_state(actions.sessions[batch.session])
+        is_shown = batch.key in ("", before["key"])
+        notes = apply_batch(actions, batch) if is_shown else [OTHER_IMAGE]
+        after = canvas_state(actions.sessions[batch.session])
     return {
-        **describe_change(canvas_state(before), canvas_state(after), batch.revision),
+        **describe_change(before, after, batch.revision),
         "notes": notes,
         "done": batch.first + len(batch.edits),
     }

@@ -76,6 +76,8 @@ class EditBatch(PageEvent):
     """Which loading of the page they come from."""
     first: Token
     """The number of the first one, from 0, counted by the page: an edit that is sent twice is made once."""
+    key: Annotated[str, Field(max_length=80)] = ""
+    """Of the image that was shown when they were made; '' where the script does not say."""
     revision: Annotated[str, Field(max_length=40)]
     """The revision of the masks that the browser shows."""
     edits: Annotated[list[Edit], Field(max_length=MAX_BATCH)]

@@ -6,13 +6,14 @@ from pydantic import Field
 
 from agent.tools.refine import PRESENT
 from demo.engine import Engine
-from demo.picture.outlines import trace_outline
+from demo.picture.outlines import trace_stretched_outline
 from demo.requests import Coordinate, InvalidEventError, PageEvent, parse_data
 from demo.sessions import SessionExpiredError, SessionStore
 from sam3_tool import Image, Sam3
 
 PREVIEW_SIDE = 600
-"""Outlines of a larger mask are traced at this reduced size: the next one comes soon."""
+"""Pixels of the long side. A mask is made at this reduced size: in an image of 50 megapixels, one at the full size
+takes a second and more, and the next one comes soon."""
 
 
 class PreviewRequest(PageEvent):
@@ -64,10 +65,10 @@ def preview_mask(sam3: Sam3, image: Image, x: float, y: float) -> dict[str, Any]
     """Find the object at x, y in pixels as a first click would, and describe it as `MaskPreviewer.preview` does."""
     if not (0 <= x < image.width and 0 <= y < image.height):
         return describe_preview("", 0.0)
-    found = sam3.refine(image, [(x, y)], fill_holes=True, tidy=True)
+    found = sam3.refine(image, [(x, y)], fill_holes=True, tidy=True, mask_side=PREVIEW_SIDE)
     if not len(found) or found.presence < PRESENT:
         return describe_preview("", 0.0)
-    return describe_preview(trace_outline(found.rles[0], PREVIEW_SIDE)[0], float(found.scores[0]))
+    return describe_preview(trace_stretched_outline(found.masks[0], image), float(found.scores[0]))
 
 
 def describe_preview(path: str, score: float, *, ready: bool = True) -> dict[str, Any]:

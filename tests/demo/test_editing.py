@@ -7,7 +7,7 @@ import pytest
 
 from agent.conversation.conversation import Conversation
 from demo.picture.canvas import canvas_state
-from demo.studio.editing import answer_request
+from demo.studio.editing import OTHER_IMAGE, answer_request
 
 CHERRY, OTHER_CHERRY, EMPTY = (340, 140), (180, 155), (20, 440)
 MOST_BYTES = 6000
@@ -67,6 +67,14 @@ def test_quick_clicks_on_one_object_are_one_mask(browser):
     mask = conversation.workspace.get_instances([5]).masks[0]
     assert all(mask[y, x] for x, y in near)
     assert shows_what_there_is(browser)
+
+
+def test_an_edit_of_the_image_before_is_not_made_in_the_next_one(browser):
+    shown = canvas_state(browser.actions.sessions[browser.session_id])["key"]
+    reply = browser.send(click(CHERRY), {"kind": "undo"}, key="of the image before")
+    assert (browser.selected, reply["notes"], reply["done"]) == ((1, 2, 3, 4), [OTHER_IMAGE], 2)
+    assert browser.send(click(CHERRY), key=shown)["notes"] == []
+    assert browser.selected == (1, 2, 3, 4, 5)
 
 
 def test_a_click_outside_the_object_begins_another_one_unless_it_is_to_extend_it(browser):

@@ -168,6 +168,23 @@ def test_a_finger_finds_takes_away_zooms_and_is_asked_what_a_box_means(visit, sh
     assert visitor.complaints == []
 
 
+def test_escape_gives_up_what_is_being_drawn(fruit):
+    page = fruit.page
+    for key in ("p", "e", "s"):
+        page.locator(".stage .frame").focus()
+        page.keyboard.press(key)
+        page.mouse.move(*fruit.point(560, 300))
+        page.mouse.down()
+        for place in ((600, 300), (620, 320)):
+            page.mouse.move(*fruit.point(*place))
+        page.keyboard.press("Escape")
+        page.mouse.up()
+        assert page.locator(".stage .strokes > *, .stage .band").count() == 0
+        assert not page.locator(".question").is_visible()
+    fruit.sees(masks=0)
+    assert fruit.complaints == []
+
+
 def test_a_polygon_is_drawn_by_the_keyboard_alone(fruit):
     page = fruit.page
     page.evaluate("window.sam3Class = 'leaf'")

@@ -67,6 +67,19 @@ def test_a_preview_is_the_mask_that_a_click_makes(actions, melons):
     assert preview_mask(sam3, conversation.image, -1, 5)["path"] == ""
 
 
+def test_a_preview_of_a_large_image_is_its_mask_reduced(actions, melons):
+    sam3, small = actions.engine.get_sam3("tiny"), actions.sessions[melons].conversation.image
+    large = Image(small.pixels.repeat(3, axis=0).repeat(3, axis=1))
+    whole, quick = (sam3.refine(large, [(1020, 420)], tidy=True, mask_side=side)[[0]] for side in (None, 192))
+    assert (whole.size, quick.size) == ((1440, 1920), (144, 192))
+    assert quick.scores.tolist() == whole.scores.tolist()
+    assert quick.boxes * 10 == pytest.approx(whole.boxes, abs=20)
+    assert (quick.masks[0] == whole.masks[0, 5::10, 5::10]).mean() > 0.99
+    assert sam3.refine(small, [(340, 140)], mask_side=5000).size == (480, 640)
+    with pytest.raises(ValueError, match="at least 1"):
+        sam3.refine(small, [(340, 140)], mask_side=0)
+
+
 def test_nobody_waits_for_a_preview_and_nothing_is_edited_by_it(actions, melons):
     previewer, before = MaskPreviewer(actions.engine, actions.sessions), actions.sessions[melons].conversation
     asked = {"session": melons, "sam3": "tiny", "key": before.image.key, "x": 340, "y": 140}

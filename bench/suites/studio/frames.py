@@ -1,11 +1,9 @@
 """The page's work area under load: frames while 200 masks are zoomed and moved, and masks shown under the pointer.
 
-Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3. Frames are the times between them by the
-clock; tasks are the processor time of what the page's main thread does at a stretch, which others do not lengthen.
+Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3. Of each frame there are the time by the
+clock and the processor time of the busiest thread of the browser, which other programs do not lengthen.
 """
 
-import json
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -15,18 +13,12 @@ from playwright.sync_api import Page
 
 from agent import Conversation, GivenMask
 from bench.suites.demo import open_page, start_server
+from bench.suites.studio.tracing import Frame, watch_frames
 from sam3_tool import Image
 from sam3_tool.masks.rle import encode_mask
 
 MASKS, WIDTH, HEIGHT = 200, 1600, 1200
 PREVIEWS = 24
-WATCH_FRAMES_JS = """() => {
-  window.frames_ms = [];
-  let last = performance.now();
-  const note = (now) => { window.frames_ms.push(now - last); last = now; window.noting = requestAnimationFrame(note); };
-  window.noting = requestAnimationFrame(note);
-}"""
-STOP_WATCHING_JS = "() => { cancelAnimationFrame(window.noting); return window.frames_ms; }"
 REQUESTS_JS = """() => performance.getEntriesByType('resource')
   .filter((one) => one.name.includes('component_server')).map((one) => one.duration)"""
 
@@ -41,21 +33,18 @@ def main() -> None:
         page.locator("input[type=file]").first.set_input_files(path)
         page.locator(f".stage[data-masks='{MASKS}'][data-busy=no]").wait_for(timeout=120_000)
         for name, act in (("zoomed with the wheel", _turn_wheel), ("moved by hand", _drag_image)):
-            frames, tasks = _watch_page(page, act)
-            print(f"{MASKS} masks {name}: {_describe_times(frames)} frames; longest task {max(tasks):.0f} ms")
+            print(f"{MASKS} masks {name}: {_describe_frames(watch_frames(page, act))}")
 
 
-def _watch_page(page: Page, act: Callable[[Page], None]) -> tuple[list[float], list[float]]:
-    """Milliseconds between frames, and processor milliseconds of each task of the page's main thread."""
-    browser = page.context.browser
-    assert browser is not None
-    page.evaluate(WATCH_FRAMES_JS)
-    browser.start_tracing(page=page, categories=["toplevel"])
-    act(page)
-    events = json.loads(browser.stop_tracing())["traceEvents"]
-    threads = {(one["pid"], one["tid"]) for one in events if one.get("args", {}).get("name") == "CrRendererMain"}
-    tasks = [one["tdur"] / 1000 for one in events if "tdur" in one and (one["pid"], one["tid"]) in threads]
-    return page.evaluate(STOP_WATCHING_JS), tasks
+def _describe_frames(frames: list[Frame]) -> str:
+    """What the frames took, and of the longest one by the clock, where that time went."""
+    late = max(frames, key=lambda frame: frame.clock)
+    busiest = sorted(late.worked.items(), key=lambda pair: -pair[1])[:3]
+    threads = ", ".join(f"{name} {spent:.0f} ms" for name, spent in busiest)
+    return (
+        f"{_describe_times([frame.clock for frame in frames])} by the clock; processor time of the busiest thread of a"
+        f" frame: {_describe_times([frame.longest_work for frame in frames])}; in the longest frame: {threads}"
+    )
 
 
 def _report_previews(page: Page) -> None:

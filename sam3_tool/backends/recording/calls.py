@@ -21,7 +21,7 @@ NAME_QUESTION: Question = {"what": "name"}
 ESTIMATOR_QUESTION: Question = {"what": "probabilities"}
 _BY_KEY = ("exemplar_image", "concept")
 """Fields of a prompt that stand in a question by their content hash."""
-_USUAL = (("multimask", True), ("fill_holes", False))
+_USUAL = (("multimask", True), ("fill_holes", False), ("mask_side", None))
 
 
 def to_json(instances: Instances) -> dict[str, Any]:

@@ -133,9 +133,9 @@ class ReplayingBackend:
         try:
             return self._reader.read_answer(build_prompt_question(key, prompt))
         except RecordError:
-            if isinstance(prompt, VisualPrompt) and (prompt.fill_holes or not prompt.multimask):
+            if isinstance(prompt, VisualPrompt) and (prompt.fill_holes or not prompt.multimask or prompt.mask_side):
                 with suppress(RecordError):
-                    plain = replace(prompt, multimask=True, fill_holes=False)
+                    plain = replace(prompt, multimask=True, fill_holes=False, mask_side=None)
                     return self._reader.read_answer(build_prompt_question(key, plain))
             raise
 

@@ -182,14 +182,15 @@ class Tracker:
         """Make instances of the candidates. `logits`: (C, h, w); `quality`: (C,)."""
         order = quality.argsort(descending=True, stable=True)
         ordered = logits[order.to(logits.device)]
+        size = prompt.choose_mask_size(embedding.height, embedding.width)
         found = build_instances(
             fill_small_holes(ordered) if prompt.fill_holes else ordered,
-            embedding.height,
-            embedding.width,
+            *size,
             scores=quality[order].numpy(),
             presence=presence,
         )
-        self._earlier.remember(embedding.key, found.rles, ordered)
+        if size == (embedding.height, embedding.width):  # nobody asks to mend a reduced mask
+            self._earlier.remember(embedding.key, found.rles, ordered)
         return found
 
     def _get_levels(self, embedding: TrunkEmbedding) -> list[torch.Tensor]:

@@ -10,6 +10,8 @@ interface Place {
 export class Viewport {
   width = 0;
   height = 0;
+  /** Pixels of the screen, where the zoom has set it: whoever asked the browser would make it lay out in the middle of a frame. */
+  shownWidth: number | null = null;
 
   constructor(readonly frame: HTMLElement) {}
 
@@ -21,7 +23,7 @@ export class Viewport {
 
   /** Pixels of the image per pixel of the screen. */
   get scale(): number {
-    return this.width / Math.max(1, this.frame.getBoundingClientRect().width);
+    return this.width / Math.max(1, this.shownWidth ?? this.frame.getBoundingClientRect().width);
   }
 
   /** The pixel at a place of the window; at the edge for one outside the image. */

@@ -86,6 +86,7 @@ export class Zoom {
   private apply(place: Zoom['place']): void {
     const { frame, width, height } = this.viewport;
     this.place = place && place.width > this.fitWidth ? place : null;
+    this.viewport.shownWidth = this.place?.width ?? null;
     if (this.place) {
       const wide = this.place.width, high = wide * height / width;
       this.place.left = limitEdge(this.place.left, wide, this.well.clientWidth);

@@ -8,6 +8,10 @@ import { Zoom } from '../canvas/zoom.ts';
 import { getActiveClass } from '../active_class.ts';
 import { findNode } from '../dom.ts';
 import type { Host } from '../gradio.ts';
+import { ClickTool } from './tools/clicks.ts';
+import { CLICKING } from './modes.ts';
+import type { Mode } from './modes.ts';
+import { Panels } from './panels.ts';
 import { BoxQuestion } from './tools/boxes.ts';
 import { DrawingTools } from './tools/drawing.ts';
 import { EditQueue } from './edits/queue.ts';
@@ -19,23 +23,6 @@ import { applyChange, EMPTY_VALUE } from './types.ts';
 import type { Box, Change, Edit, EditReply, Mending, Point, StudioValue, Subject } from './types.ts';
 import { ServerWatcher } from './watching.ts';
 
-export type Mode = 'smart' | 'select' | 'add' | 'remove' | 'box' | 'brush' | 'eraser' | 'polygon' | 'hand';
-
-const HINTS: Record<Mode, string> = {
-  smart: 'Click an object; click in it again to correct it. The right button or Alt takes away. Draw a box for one like it, or for all.',
-  select: 'Click a mask to choose it. Delete takes it out of the answer.',
-  add: 'Click each object. A click into the chosen mask corrects it; Shift adds to it from outside, Alt or the right button takes away.',
-  remove: 'Click the part that a mask should not cover.',
-  box: 'Click two opposite corners around one object: everything that looks like it is added.',
-  brush: 'Paint what belongs to the chosen mask, or a new object. Comma and full stop change the brush.',
-  eraser: 'Wipe away what does not belong to the chosen mask.',
-  polygon: 'Click the corners; a double click, Enter or a click at the first one closes it. Alt takes it away. At the cross, Enter adds a corner and closes at the last one.',
-  hand: 'Drag the image; the wheel or two fingers zoom.',
-};
-/** Tools whose click may find or correct an object. */
-const CLICKING: Mode[] = ['smart', 'add'];
-/** Tools that make or change one object. */
-const EDITING: Mode[] = [...CLICKING, 'brush', 'eraser', 'polygon'];
 /** Edits that may make a mask, which gets the active class. */
 const MAKING = new Set<Edit['kind']>(['point', 'box', 'stroke', 'polygon']);
 /** Screen pixels of an image pixel from which on the pixels are shown as squares. */
@@ -43,8 +30,6 @@ const MAGNIFIED = 4;
 const EMPTY_DATA = { points: [], active: null, threshold: 0 };
 /** Pixels of the long side of the image that Python sends, as in demo/studio/rows.py. */
 const IMAGE_SIDE = 1600;
-/** Pixels of an edge: a box that is smaller is a double click. */
-const SMALLEST_BOX = 3;
 
 export class Studio {
   readonly state = new StudioState();
@@ -59,10 +44,14 @@ export class Studio {
   readonly question: BoxQuestion;
   readonly preview: Preview;
   readonly drawing: DrawingTools;
+  readonly clicks: ClickTool;
+  readonly panels: Panels;
   private readonly photo: HTMLImageElement;
   private readonly threshold: HTMLInputElement;
   private readonly edits: EditQueue | LocalEdits;
   private readonly watcher: ServerWatcher | null;
+  /** Gives up what the pointer drags; says whether there was something. */
+  onCancel: () => boolean = () => false;
   /** The image of a studio without a conversation. */
   private fetched: Subject | null = null;
   private tool = '';
@@ -82,6 +71,8 @@ export class Studio {
     this.question = new BoxQuestion(this);
     this.preview = new Preview(this);
     this.drawing = new DrawingTools(this);
+    this.clicks = new ClickTool(this);
+    this.panels = new Panels(this);
     this.edits = this.isLocal ? new LocalEdits(this) : new EditQueue(server, this);
     this.watcher = this.isLocal ? null : new ServerWatcher(element);
     this.stage.dataset.local = this.isLocal ? 'yes' : 'no';
@@ -166,13 +157,14 @@ export class Studio {
     this.photo.dataset.key = subject.key;
     this.state.hidden.clear();
     this.state.locked.clear();
-    this.drawing.cancel();
+    this.cancelGesture();
+    this.question.close();
     if (subject.url) this.photo.src = subject.url;
     else this.photo.removeAttribute('src');
     this.film.show(subject);
     this.tiles.clear();
     this.zoom.fit();
-    this.state.cross = this.state.corner = null;
+    this.state.cross = null;
   }
 
   private async loadTile(tile: Tile): Promise<string> {
@@ -216,8 +208,7 @@ export class Studio {
     this.outlines.draw(shown, value.active);
     if (this.edits.isEmpty) this.drawing.clear();
     this.drawMarks();
-    this.drawButtons();
-    this.drawHint();
+    this.panels.draw();
     this.frame.style.setProperty('--wipe', state.compared ? `${findNode<HTMLInputElement>(this.stage, '.compare input').value}%` : '0%');
     Object.assign(this.stage.dataset, {
       compare: state.compared ? 'yes' : 'no',
@@ -232,20 +223,6 @@ export class Studio {
     tellPage('sam3-state', { masks: value.masks, busy: value.busy, key: value.key, revision: value.revision });
   }
 
-  private drawButtons(): void {
-    const { value, object, extends: pressed } = this.state, adds = EDITING.includes(this.mode);
-    const find = (act: string) => findNode<HTMLButtonElement>(this.stage, `[data-do=${act}]`);
-    for (const act of ['fresh', 'extend']) find(act).hidden = !adds;
-    this.drawObject();
-    find('fresh').disabled = value.active === null && !object.fresh;
-    find('extend').disabled = value.active === null;
-    find('extend').setAttribute('aria-pressed', String(pressed));
-    find('compare').setAttribute('aria-pressed', String(this.state.compared));
-    find('undo').disabled = !value.canUndo || value.busy;
-    find('redo').disabled = !value.canRedo || value.busy;
-    find('drop').disabled = !this.state.findMask(value.active)?.selected || value.busy;
-  }
-
   /** Whether the right button, Alt or a long press takes away. */
   get takesAway(): boolean {
     return CLICKING.includes(this.mode);
@@ -254,33 +231,6 @@ export class Studio {
   /** Whether a click would find or correct an object now. */
   get canPreview(): boolean {
     return CLICKING.includes(this.mode) && !this.state.value.busy && !this.state.value.film && this.edits.isEmpty;
-  }
-
-  /** The bar of the chosen object. */
-  private drawObject(): void {
-    const bar = findNode(this.stage, '.object'), mask = this.state.findMask(this.state.value.active);
-    bar.hidden = !mask && !this.state.object.fresh && !this.drawing.isBrush;
-    const chip = findNode(bar, '.chip');
-    chip.hidden = !mask;
-    chip.textContent = mask ? String(mask.id) : '';
-    chip.style.background = mask?.color ?? '';
-    chip.style.color = mask?.ink ?? '';
-    for (const one of bar.querySelectorAll<HTMLElement>('.of-mask')) one.hidden = !mask;
-    const find = (act: string) => findNode<HTMLButtonElement>(bar, `[data-do=${act}]`);
-    find('merge').setAttribute('aria-pressed', String(this.state.merging));
-    find('lock').setAttribute('aria-pressed', String(mask !== undefined && this.state.locked.has(mask.id)));
-    const hidden = findNode<HTMLButtonElement>(this.stage, '[data-do=reveal]'), count = this.state.hidden.size;
-    hidden.hidden = count === 0;
-    hidden.textContent = `Show ${count} hidden`;
-    findNode(bar, '.name').textContent = mask ? mask.phrase : 'New object';
-  }
-
-  private drawHint(): void {
-    const { value, note, corner } = this.state, hint = findNode(this.stage, '.hint');
-    const own = corner ? 'Now the opposite corner.' : this.state.merging ? 'Click the mask that belongs to it.' : HINTS[this.mode];
-    hint.textContent = value.busy ? value.progress : note || own;
-    hint.classList.toggle('refused', Boolean(note) && !value.busy);
-    findNode(this.stage, '.threshold output').textContent = this.state.threshold.toFixed(2);
   }
 
   showTip(at: Point): void {
@@ -302,10 +252,19 @@ export class Studio {
 
   // what the visitor does
 
+  /** Give up what is begun and not done: a stroke, corners, a drag, a merge. Say whether there was something. */
+  cancelGesture(): boolean {
+    const { state } = this, wasPressed = this.onCancel();
+    const wasBegun = wasPressed || this.drawing.isDrawing || state.corner !== null || state.merging;
+    this.drawing.cancel();
+    state.corner = null;
+    state.merging = false;
+    return wasBegun;
+  }
+
   setMode(mode: Mode): void {
     findNode<HTMLInputElement>(this.stage, `input[name=mode][value=${mode}]`).checked = true;
-    this.state.corner = null;
-    this.drawing.cancel();
+    this.cancelGesture();
     this.preview.follow(null);
     this.draw();
   }
@@ -322,47 +281,6 @@ export class Studio {
   beginObject(): void {
     this.state.beginObject();
     this.draw();
-  }
-
-  handleClick(at: Point, { minus = false, extend = false } = {}): void {
-    const { state } = this;
-    if (state.value.busy) return;
-    if (state.merging) return this.mergeWith(this.outlines.findIdAt(at));
-    switch (this.mode) {
-      case 'brush': case 'eraser': return this.drawAt(at);
-      case 'polygon': return this.drawing.addCorner(at, minus);
-      case 'hand': return;
-      case 'smart': return this.clickSmart(at, minus, extend || state.extends);
-      case 'select': return this.chooseMask(this.outlines.findIdAt(at));
-      case 'add': return this.sendPoint(at, !minus, extend || state.extends);
-      case 'remove': return this.sendPoint(at, false, false);
-      case 'box':
-        if (state.corner) return this.sendBox(state.corner, at);
-        state.corner = at;
-        this.drawHint();
-        this.marks.drawBand(at, at);
-    }
-  }
-
-  /** The first click on a mask chooses it; further ones correct it. Elsewhere a click finds an object. */
-  private clickSmart(at: Point, minus: boolean, extend: boolean): void {
-    const { active } = this.state.value, over = this.outlines.findIdAt(at);
-    if (over !== null && over !== active && !minus && !extend && !this.state.object.fresh) return this.chooseMask(over);
-    this.sendPoint(at, !minus, extend);
-  }
-
-  /** A dot of the brush, for whoever has no pointer. */
-  private drawAt(at: Point): void {
-    if (this.refuseLocked(this.state.object.active)) return;
-    this.drawing.beginStroke(at);
-    this.drawing.endStroke();
-  }
-
-  mergeWith(id: number | null): void {
-    const { state } = this, { active } = state.value;
-    state.merging = false;
-    if (id !== null && active !== null && id !== active) this.mend('merge', [active, id]);
-    else this.draw();
   }
 
   /** Mend masks; the chosen one where none are given. */
@@ -392,28 +310,6 @@ export class Studio {
     return refused;
   }
 
-  sendPoint([x, y]: Point, positive: boolean, extend: boolean): void {
-    if (this.refuseLocked(this.outlines.findIdAt([x, y])) || (extend && this.refuseLocked(this.state.object.active))) return;
-    const { object, frame } = this.state;
-    this.marks.drawPoint([x, y, positive]);
-    this.sendEdit({ kind: 'point', x, y, positive, extend, object: object.token, active: object.active, new: object.fresh, frame });
-  }
-
-  sendBox(from: Point, to: Point): void {
-    const box = spanBox(from, to);
-    this.state.corner = null;
-    if (box) this.sendEdit({ kind: 'box', box, meaning: 'alike', frame: this.state.frame });
-    this.draw();
-  }
-
-  /** Ask what the box means that was drawn. */
-  askBox(from: Point, to: Point): void {
-    const box = spanBox(from, to);
-    if (!box) return this.draw();
-    this.marks.drawBand(from, to);
-    this.question.ask(box);
-  }
-
   sendKept(ids: number[]): void {
     this.sendEdit({ kind: 'keep', ids });
     this.draw();
@@ -435,7 +331,7 @@ export class Studio {
 
   getContext() {
     const session = sessionStorage.getItem('sam3-agent') ?? '';
-    return { session, sam3: String(this.host.props.sam3 ?? ''), revision: this.state.value.revision };
+    return { session, sam3: String(this.host.props.sam3 ?? ''), key: this.state.value.key, revision: this.state.value.revision };
   }
 
   applyReply(reply: EditReply, last: Edit): void {
@@ -468,12 +364,6 @@ export class Studio {
     const { state } = this, ids = this.edits.keptIds;
     state.value.masks = ids ? state.confirmed.map((row) => ({ ...row, selected: ids.includes(row.id) })) : state.confirmed;
   }
-}
-
-/** The box between two pixels; null for what is too small to be meant. */
-function spanBox(from: Point, to: Point): Box | null {
-  const box: Box = [Math.min(from[0], to[0]), Math.min(from[1], to[1]), Math.max(from[0], to[0]) + 1, Math.max(from[1], to[1]) + 1];
-  return box[2] - box[0] < SMALLEST_BOX || box[3] - box[1] < SMALLEST_BOX ? null : box;
 }
 
 function toggleMember(members: Set<number>, id: number): void {

@@ -11,6 +11,8 @@ const SILENT_NOTE = 'The server does not answer; your clicks are kept.';
 export interface EditContext {
   session: string;
   sam3: string;
+  /** Of the image that is shown. */
+  key: string;
   revision: string;
 }
 
@@ -24,9 +26,15 @@ export interface EditListener {
   settle(): void;
 }
 
+interface Waiting {
+  edit: Edit;
+  /** Of the image that was shown when it was made. */
+  key: string;
+}
+
 export class EditQueue {
-  private waiting: Edit[] = [];
-  private sent: Edit[] = [];
+  private waiting: Waiting[] = [];
+  private sent: Waiting[] = [];
   /** Edits that the server has answered. */
   private made = 0;
   private readonly page = crypto.getRandomValues(new Uint32Array(3)).join('-');
@@ -39,14 +47,14 @@ export class EditQueue {
 
   /** The masks that are to be the answer, where that is still under way. */
   get keptIds(): number[] | null {
-    const kept = [...this.sent, ...this.waiting].reverse().find((edit) => edit.kind === 'keep');
+    const kept = [...this.sent, ...this.waiting].map(({ edit }) => edit).reverse().find((edit) => edit.kind === 'keep');
     return kept?.kind === 'keep' ? kept.ids : null;
   }
 
   send(edit: Edit): void {
-    const last = this.waiting.at(-1);
+    const last = this.waiting.at(-1)?.edit, { key } = this.listener.getContext();
     if (last?.kind === edit.kind && (edit.kind === 'keep' || edit.kind === 'threshold')) this.waiting.pop();
-    this.waiting.push(edit);
+    this.waiting.push({ edit, key });
     this.listener.notice();
     void this.flush();
   }
@@ -55,9 +63,10 @@ export class EditQueue {
     if (this.sent.length) return;
     let isTold = false;
     while (this.waiting.length) {
-      this.sent = this.waiting.splice(0, BATCH);
-      const reply = await this.request();
-      const last = this.sent.at(-1);
+      const { key: shown } = this.waiting[0]!, other = this.waiting.findIndex(({ key }) => key !== shown);
+      this.sent = this.waiting.splice(0, Math.min(BATCH, other < 0 ? BATCH : other));
+      const reply = await this.request(shown);
+      const last = this.sent.at(-1)?.edit;
       this.sent = [];
       if (reply.error || !last) {
         this.waiting = [];
@@ -76,10 +85,11 @@ export class EditQueue {
   }
 
   /** The same edits are asked for until the server answers; it makes none of them twice. */
-  private async request(): Promise<EditReply> {
+  private async request(key: string): Promise<EditReply> {
     for (let wait = FIRST_WAIT; ; wait = Math.min(2 * wait, LONGEST_WAIT)) {
       try {
-        const asked = { ...this.listener.getContext(), page: this.page, first: this.made, edits: this.sent, ...describeParts() };
+        const edits = this.sent.map(({ edit }) => edit);
+        const asked = { ...this.listener.getContext(), key, page: this.page, first: this.made, edits, ...describeParts() };
         return await this.server.apply_edits!(asked) as EditReply;
       } catch {
         this.listener.refuse(SILENT_NOTE);

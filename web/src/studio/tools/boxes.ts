@@ -33,11 +33,16 @@ export class BoxQuestion {
   /** Take the answer, '' for none, and go back to the image. */
   answer(meaning: BoxMeaning | ''): void {
     const { box, studio } = this;
-    this.box = null;
-    this.panel.hidden = true;
+    this.close();
     if (box && meaning) studio.sendEdit({ kind: 'box', box, meaning, frame: studio.state.frame });
     studio.frame.focus({ preventScroll: true });
     studio.draw();
+  }
+
+  /** Ask no more: another image is shown. */
+  close(): void {
+    this.box = null;
+    this.panel.hidden = true;
   }
 
   /** Under the box where there is room, else over it. */

@@ -8,6 +8,7 @@ import type { Studio } from '../studio.ts';
 const FIRST_RADIUS = 12, RADII = [1, 120] as const, SPACING = 1.5;
 /** Points of one stroke or polygon, as demo/studio/drawn_edits.py limits them. */
 const MOST_POINTS = 3900;
+const FEWEST_CORNERS = 3;
 /** Screen pixels about the first corner: a click there closes the polygon. */
 const CLOSING = 8;
 
@@ -16,6 +17,8 @@ export class DrawingTools {
   private node: SVGElement | null = null;
   /** Pixels of the screen. */
   private radius = FIRST_RADIUS;
+  /** Pixels of the image, of the stroke that is being drawn: a zoom or a key in the middle of it changes the next one. */
+  private strokeRadius = 0;
   private readonly layer: SVGElement;
   private readonly cursor: SVGElement;
 
@@ -49,9 +52,10 @@ export class DrawingTools {
 
   beginStroke(at: Point): void {
     this.points = [at];
+    this.strokeRadius = this.imageRadius;
     this.node = appendSvg(this.layer, 'polyline', {
       class: this.studio.mode === 'eraser' ? 'stroke erasing' : 'stroke',
-      'stroke-width': 2 * this.imageRadius,
+      'stroke-width': 2 * this.strokeRadius,
       style: `--color:${this.studio.state.findMask(this.studio.state.object.active)?.color ?? '#fff'}`,
     });
     this.showPoints(at);
@@ -72,7 +76,7 @@ export class DrawingTools {
     if (!points.length) return;
     this.points = [];
     this.node = null;
-    const radius = roundNumber(this.imageRadius), erase = studio.mode === 'eraser';
+    const radius = Math.max(0.1, roundNumber(this.strokeRadius)), erase = studio.mode === 'eraser';
     studio.sendEdit({ kind: 'stroke', points: points.map(roundPoint), radius, object: object.token, active: object.active, erase });
   }
 
@@ -83,6 +87,13 @@ export class DrawingTools {
     if (!this.node) this.node = appendSvg(this.layer, 'polygon', { class: 'band' });
     this.points.push(at);
     this.showPoints(at);
+  }
+
+  /** Whether a drawing that begins there would change a locked mask, which the note says then. */
+  refuseLocked([x, y]: Point, erase: boolean): boolean {
+    const { state: { object }, outlines, viewport } = this.studio;
+    const inside = x >= 0 && y >= 0 && x < viewport.width && y < viewport.height;
+    return this.studio.refuseLocked(object.active ?? (erase && inside ? outlines.findIdAt([x, y]) : null));
   }
 
   isLastCorner([x, y]: Point): boolean {
@@ -102,9 +113,11 @@ export class DrawingTools {
   }
 
   closePolygon(erase: boolean): void {
-    const { points, studio } = this, { object, extends: extend } = studio.state;
+    const { studio } = this, { object, extends: extend } = studio.state;
+    const points = this.points.filter((point, at) => at === 0 || point.join() !== this.points[at - 1]!.join()); // a double click makes two
     this.cancel();
-    if (points.length < 3) return;
+    if (points.length < FEWEST_CORNERS) return studio.refuse('A polygon has three corners or more. Click them one after the other.');
+    if (this.refuseLocked(points[0]!, erase)) return;
     studio.sendEdit({ kind: 'polygon', points: points.map(roundPoint), object: object.token, active: object.active, erase, extend });
   }
 

@@ -1,7 +1,8 @@
 // What the keyboard does: everything that the pointer can.
 import { findNode } from '../../dom.ts';
 import type { Gestures } from '../../canvas/gestures.ts';
-import type { Mode, Studio } from '../studio.ts';
+import type { Mode } from '../modes.ts';
+import type { Studio } from '../studio.ts';
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 /** In a video, arrows move in time. */
@@ -46,7 +47,7 @@ function takeZoomKey({ zoom, isLocal }: Studio, event: KeyboardEvent): boolean {
 }
 
 function takeKey(studio: Studio, event: KeyboardEvent): boolean {
-  const { state } = studio, key = event.key.toLowerCase(), mode = MODES[key];
+  const key = event.key.toLowerCase(), mode = MODES[key];
   if (mode && !event.altKey) studio.setMode(mode);
   else if (key === ' ') studio.stage.dataset.grab = 'yes';
   else if (key === ',' || key === '.') studio.drawing.resize(key === ',' ? 1 / BRUSH_STEP : BRUSH_STEP);
@@ -54,25 +55,24 @@ function takeKey(studio: Studio, event: KeyboardEvent): boolean {
   else if (key === 'enter') clickCross(studio, event);
   else if (key === 'delete' || key === 'backspace') studio.dropActive();
   else if (key === 'escape') {
-    state.corner = null;
-    studio.chooseMask(null);
+    if (studio.cancelGesture()) studio.draw();
+    else studio.chooseMask(null);
   } else if (key === 'n' && studio.takesAway) studio.beginObject();
   else return false;
   return true;
 }
 
-/** Enter closes a polygon, or adds the corner that the cross has moved on to; Backspace takes the last one back, Escape all. */
+/** Enter closes a polygon, or adds the corner that the cross has moved on to; Backspace takes the last one back. */
 function takePolygonKey({ drawing, state }: Studio, event: KeyboardEvent): boolean {
   if (event.key === 'Enter' && (!state.cross || drawing.isLastCorner(state.cross))) drawing.closePolygon(event.altKey);
   else if (event.key === 'Backspace') drawing.dropCorner();
-  else if (event.key === 'Escape') drawing.cancel();
   else return false;
   return true;
 }
 
 function clickCross(studio: Studio, event: KeyboardEvent): void {
   const { cross } = studio.state;
-  if (cross) studio.handleClick(cross, { minus: event.altKey, extend: event.shiftKey });
+  if (cross) studio.clicks.handle(cross, { minus: event.altKey, extend: event.shiftKey });
 }
 
 /** The space bar moves the image while it is held; pressed alone it clicks at the cross. */

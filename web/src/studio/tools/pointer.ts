@@ -9,6 +9,7 @@ const SHORTEST_DRAG = 6, LONG_PRESS = 500;
 export function connectPointer(studio: Studio): Gestures {
   const pointer = new Pointer(studio);
   const { frame } = studio;
+  studio.onCancel = () => pointer.cancel();
   frame.addEventListener('pointerdown', (event) => pointer.press(event));
   frame.addEventListener('pointermove', (event) => pointer.move(event));
   frame.addEventListener('pointerup', (event) => pointer.lift(event));
@@ -38,15 +39,16 @@ class Pointer {
     const at = this.pressed = studio.viewport.toPixel(event);
     studio.frame.setPointerCapture(event.pointerId);
     studio.preview.follow(null);
-    if (studio.drawing.isBrush && event.button === 0 && !studio.state.value.busy && !studio.refuseLocked(studio.state.object.active)) {
+    if (studio.drawing.isBrush && event.button === 0 && !studio.state.value.busy) {
       this.pressed = null;
-      studio.drawing.beginStroke(studio.viewport.toPlace(event));
+      const place = studio.viewport.toPlace(event);
+      if (!studio.drawing.refuseLocked(place, studio.mode === 'eraser')) studio.drawing.beginStroke(place);
     }
     if (event.pointerType !== 'touch' || !studio.takesAway) return;
     this.timer = window.setTimeout(() => {
       this.forget();
       navigator.vibrate?.(20);
-      studio.handleClick(at, { minus: true });
+      studio.clicks.handle(at, { minus: true });
     }, LONG_PRESS);
   }
 
@@ -72,10 +74,17 @@ class Pointer {
     this.forget();
     state.cross = null;
     if (far && !state.corner && !state.value.busy) {
-      if (mode === 'box') return studio.sendBox(from, to);
-      if (mode === 'smart' && event.button === 0) return studio.askBox(from, to);
+      if (mode === 'box') return studio.clicks.sendBox(from, to);
+      if (mode === 'smart' && event.button === 0) return studio.clicks.askBox(from, to);
     }
-    studio.handleClick(to, { minus: this.isMinus(event), extend: event.shiftKey });
+    studio.clicks.handle(to, { minus: this.isMinus(event), extend: event.shiftKey });
+  }
+
+  /** Give up what is being dragged; say whether there was something. */
+  cancel(): boolean {
+    const wasPressed = this.pressed !== null;
+    this.forget();
+    return wasPressed;
   }
 
   forget(): void {
