@@ -13,6 +13,7 @@ from agent.planners.grammar.syntax import QuerySyntaxError
 from agent.planners.grammar.text.constructions import mark_constructions
 from agent.planners.grammar.text.mask_references import mark_references
 from agent.planners.grammar.text.plain_text import normalize_query
+from agent.planners.grammar.text.rewording import reword_query
 from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS, NOUNS_TOO, PREDICATES, PRINTED
 
 MAX_WORDS = 60
@@ -35,7 +36,7 @@ def tokenize(query: str, *, in_conversation: bool = False) -> list[Token]:
     ['DET', 'WORD', 'WORD', 'PLACE']
     """
     # Marks hold angle brackets, which plain text has none of, so that they cannot be typed in.
-    text = normalize_query(query)
+    text = reword_query(normalize_query(query))
     text = mark_constructions(text, in_conversation=in_conversation)
     text = mark_references(text) if in_conversation else text
     if not re.search(r"[a-z]" if not in_conversation else r"[a-z<]", text) or len(text.split()) > MAX_WORDS:
@@ -254,7 +255,7 @@ class TokenRelabeler:
             or _find_label(before) in joins
             or _find_label(after) in joins | _MODIFIERS | {"IS", "NOT"}
         ):
-            return []
+            return [_relabel("CONJ", token)] if _lists_relations(before, after) else []
         if before[-1] in _SIZE_WORDS or _joins_colours(before, after):  # "the big, red ball"
             return []
         if _find_label(after) == "NON" and _find_label(before[:-1]) == "NON" and before[-1] in ADJECTIVES:
@@ -373,6 +374,16 @@ def _begins_modifier(after: _Tokens) -> bool:
     if _find_label(after) in ("NEAREST", "FARTHEST"):
         return _find_label(after[:-1]) in ("TO", "PLACE")
     return _find_label(after) in (_MODIFIERS - {"TO"}) | {"IS", "NOT"}
+
+
+def _lists_relations(before: _Tokens, after: _Tokens) -> bool:
+    """Whether a comma joins two relations of one noun: 'left of the tree, below the star'."""
+    if _find_label(after) not in _RELATIONS - {"WITHOUT"} or _find_label(before) != "WORD":
+        return False
+    labels = [token.type for token in before]
+    start = max((i for i, label in enumerate(labels) if label in ("AND", "EXCEPT", "COMMA")), default=-1)
+    said = {*labels[start + 1 :]}
+    return bool(said & _RELATIONS) and not said & {"IS", "THAT", "WITH"}
 
 
 def _ends_in_preposition(token: Token) -> bool:

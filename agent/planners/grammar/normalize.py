@@ -276,7 +276,8 @@ def _name_ranked(term: Term, following: Term, noun: Noun, known: Noun) -> tuple[
     one = replace(known, words=(*known.words[:-1], last))
     starts = [modifier for modifier in following.modifiers if isinstance(modifier.what, CountingStart)]
     named = replace(noun, kind="named", words=one.words, tail=known.tail)
-    modifiers = term.modifiers or (tuple(starts) if noun.ranking.ordinal else ())
+    shared = following.modifiers if not noun.ranking.ordinal else tuple(starts)
+    modifiers = term.modifiers or shared
     return replace(term, noun=named, modifiers=modifiers), replace(following, noun=one)
 
 
@@ -370,10 +371,16 @@ def _extend_modifier(modifier: Modifier, term: Term, *, alternative: bool) -> li
             return _extend_lack(modifier, lacked, term, alternative=alternative)
         case Description(nouns):
             return _extend_description(modifier, nouns, term.noun, term.modifiers, alternative=alternative)
+        case Relationship() if alternative and term.noun.determiner and _is_related(term):
+            return None  # "the cat on the sofa or the dog on the rug"
         case Relationship(_, to, None) | Relationship(_, _, Term() as to) if alternative:
             either = Term(Noun("among", among=Coordination((to, term), alternative=True)))
             return [_replace_last_term(modifier, either)]
     return None
+
+
+def _is_related(term: Term) -> bool:
+    return any(isinstance(modifier.what, Relationship) and not modifier.verb for modifier in term.modifiers)
 
 
 def _extend_lack(modifier: Modifier, lacked: Noun, term: Term, *, alternative: bool) -> list[Modifier] | None:

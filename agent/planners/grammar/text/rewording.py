@@ -1,0 +1,88 @@
+"""Plain text to plain text: what people say in a roundabout way, in the words that the grammar has for it."""
+
+import re
+
+MAX_LETTERS = 400
+"""A longer text stays as it is, so that no input keeps the patterns busy."""
+
+
+def reword_query(text: str) -> str:
+    """Reword what has a plainer way to say it.
+
+    Args:
+        text: As `normalize_query` gives it.
+
+    Returns:
+        The text in words that the lexer knows; itself where there is nothing to reword.
+
+    >>> reword_query("the wheels of the red car"), reword_query("cups that have a spoon in them")
+    ("the red car's wheels", 'cups not without a spoon')
+    >>> reword_query("the lower of the two shelves"), reword_query("no dogs, just cats")
+    ('the lowest of the two shelves', 'cats')
+    """
+    if len(text) > MAX_LETTERS:
+        return text
+    for pattern, plain in _REWORDINGS:
+        text = pattern.sub(plain, text)
+    return _OWNED.sub(_name_owner, text)
+
+
+_ARTICLE = r"(?:the|this|that|these|those|my|your|our|a|an)"
+_OUTERMOST = {"lower": "lowest", "upper": "highest", "higher": "highest", "left": "leftmost", "right": "rightmost"}
+_REWORDINGS = [
+    (re.compile(pattern), plain)
+    for pattern, plain in [
+        (r"^i (?:only|just|really|simply) (?=(?:want|need|would like)\b)", "i "),
+        (r"\b(?:up|down|over|way|out) (?=(?:in|on|at) the (?:far |very )?(?:top|bottom|upper|lower|left|right)\b)", ""),
+        # what is not wanted, and then what is
+        (r"^(?:no|not(?: the| any)?) [\w' ]+, (?:just|only|but) (?=\w)", ""),
+        (r"^neither [\w' ]+ nor [\w' ]+, (?:just|only|but)(?: rather)? (?=\w)", ""),
+        (r", (?:whichever|those which|those that|the ones that) (?=(?:is|are)\b)", " that "),
+        # one of two
+        *(
+            (rf"\b(?:the )?{side} (?:one )?of (?=(?:the|these|those) (?:two|2)\b)", f"the {outermost} of ")
+            for side, outermost in _OUTERMOST.items()
+        ),
+        # what holds something
+        (r"\b(?:(?:that|which) )?contain(?:s|ing)? (?=(?:a|an|the|some|any|at least one)\b)", "not without "),
+        (
+            r"\b(?:(?:that|which) (?:has|have)|with|having) (?P<what>(?:a|an|the|some|any|at least one)(?: \w+){1,3}?)"
+            r" (?:in|inside|within|inside of)(?: of)? (?:it|them)\b",
+            r"not without \g<what>",
+        ),
+        (r"\bnot without (?:some|any|at least one)\b", "not without a"),
+        # what stands to others of its kind
+        (r"\b(?P<kind>\w{3,}?)(?P<many>e?s)(?P<said>(?: \w+){1,4}) (?:another|other) (?P=kind)(?:e?s)?\b",
+         r"\g<kind>\g<many>\g<said> each other"),
+        # what belongs to what was named just before
+        (rf"\b(?P<owner>{_ARTICLE} (?:\w+ ){{0,2}}?(?P<noun>\w+)) and its (?=\w)",
+         r"\g<owner> and the \g<noun>'s "),
+    ]
+]  # fmt: skip
+_PART = (
+    r"(?:wheel|tyre|tire|handle|lid|roof|door|window|tail|ear|leg|arm|nose|mouth|neck|paw|horn|wing|beak|mane|fur|feather"
+    r"|shadow|reflection|stem|branch|root|trunk|petal|bark|crown|collar|leash|saddle|sail|mast|engine|bonnet|bumper"
+    r"|mirror|headlight|taillight|number plate|licen[cs]e plate|seat|pedal|chain|spout|cap|cork|rim|frame|lens|screen"
+    r"|button|key|keyboard|drawer|shelf|chimney|wall|ladder|lock|hinge|knob|lamp shade|strap|sleeve|pocket|zip"
+    r"|sole|lace|heel|blade|cord|cable|plug)"
+)
+"""What belongs to one thing that is named: 'the eye of the storm' and 'the parents of the child' are not read so."""
+_OWNED = re.compile(
+    rf"(?P<before>.*\b(?:the|all|both|every|each) |^)(?P<owned>(?!the )(?:\w+ )?{_PART}(?:s|es|ves)?)"
+    r" of (?:the|this|that|my|your|our) (?P<owner>(?:\w+ ){0,2}\w+)(?=$|,)"
+)
+_JOINING = {
+    *("in", "on", "at", "by", "to", "from", "above", "below", "under", "near", "next", "between", "with", "without"),
+    *("that", "which", "who", "is", "are", "and", "or", "not", "but", "except", "than", "of", "left", "right", "two"),
+    *("first", "second", "third", "last", "three", "only"),
+}
+
+
+def _name_owner(found: re.Match[str]) -> str:
+    """Return 'the red car's wheels' for 'the wheels of the red car'."""
+    words = [*found["owned"].split(), *found["owner"].split()]
+    if any(word in _JOINING or re.search(r"\d|est$|most$", word) for word in words):
+        return found[0]
+    mark = "'" if found["owner"].endswith("s") else "'s"
+    article = "" if found["before"].strip() else "the "
+    return f"{found['before']}{article}{found['owner']}{mark} {found['owned']}"
