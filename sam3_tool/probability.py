@@ -195,6 +195,29 @@ def read_estimator(weights: Path) -> ProbabilityEstimator | None:
         ) from error
 
 
+def describe_stale_estimator(estimator: ProbabilityEstimator, fingerprint: str, file: Path) -> str:
+    """Say that an estimator was fitted for other weights than those that are loaded.
+
+    Args:
+        estimator: What the file holds.
+        fingerprint: SHA-256 of the weights that are loaded.
+        file: Where the estimator was read.
+
+    Returns:
+        One sentence; "" where it was fitted for these weights.
+
+    >>> describe_stale_estimator(ProbabilityEstimator({}, "nothing", "ab12"), "ab12", Path("calibration.json"))
+    ''
+    """
+    if estimator.weights == fingerprint:
+        return ""
+    fitted, loaded = (text[:12] or "none" for text in (estimator.weights, fingerprint))
+    return (
+        f"{file} is not calibrated for these weights: it was fitted for the fingerprint {fitted}, and that of the"
+        f" weights is {loaded}"
+    )
+
+
 def write_estimator(file: Path, estimator: ProbabilityEstimator) -> None:
     """Write an estimator, whole or not at all. Raises OSError."""
     write_atomically(file, (json.dumps(estimator.to_dict(), indent=2) + "\n").encode())

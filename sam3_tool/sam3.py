@@ -276,6 +276,11 @@ class Sam3:
         estimator: ProbabilityEstimator | None = getattr(self._backend, "probability_estimator", None)
         return estimator
 
+    @property
+    def calibration_fault(self) -> str:
+        """Why a calibration that is there is not used: it was fitted for other weights. Empty where none is amiss."""
+        return str(getattr(self._backend, "calibration_fault", ""))
+
     def estimate_probabilities(self, found: Instances, prompt: Prompt) -> np.ndarray | None:
         """Estimate how likely masks are right: that their IoU with an object that was asked for is above 0.5.
 

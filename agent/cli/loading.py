@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 Models: TypeAlias = "tuple[Planner, Sam3, Provenance]"
 
+REFIT_ADVICE = (
+    "masks have no probability until `python -m evals.studies.calibration --sam3 FOLDER` fits it again, or the file of"
+    " these weights is put back"
+)
+
 
 def load_models(options: Options, progress: Progress) -> Models:
     """Load the planner and SAM 3, and say what files call them. Raises UserError for what cannot be loaded."""
@@ -47,6 +52,8 @@ def load_sam3(options: Options, provenance: "Provenance", **settings: Any) -> "S
         sam3 = Sam3.replay(options.recording_folder)
     else:
         sam3 = Sam3.load(provenance.sam3, device=options.device, record=options.record, **settings)
+    if sam3.calibration_fault:
+        print_remark(f"warning: {sam3.calibration_fault}; {REFIT_ADVICE}")
     sam3 = apply_concepts(sam3, load_concepts(options.concept or ()))
     if provenance.doubt.is_active:
         from agent.doubt.calibration import check_calibration  # loads OpenCV

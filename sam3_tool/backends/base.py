@@ -62,6 +62,8 @@ class Backend(Protocol):
       are its defaults of `min_score` and `min_stability`. `points_at_once: int`: points that share a pass; it is
       asked for no more in one call, so that the search can be given up between two calls. Left out, all in one.
     - `Instances.cost` of what it returns, where answers are paid for: runs and reports add it up.
+    - `probability_estimator: ProbabilityEstimator | None`, and `calibration_fault: str`, which says why one that is
+      there is not used.
     - `interrupt()`: ends what is under way, where waiting for it may take long; called when nobody reads answers.
     - `describe_examples(embedding, prompt) -> Concept`, for `Sam3.describe`: see `ConceptBackend`.
     - `pool_embedding(embedding) -> np.ndarray`, float32 (C,), for `Sam3.pool_features`.

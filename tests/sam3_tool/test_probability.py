@@ -1,12 +1,15 @@
 """Mask probabilities: read, refused and kept with recordings; the embedded file fits the embedded weights."""
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from sam3_tool import ConceptPrompt, Image, Sam3, VisualPrompt
+from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
 from sam3_tool.errors import CheckpointError
 from sam3_tool.probability import (
     ESTIMATOR_FILE,
@@ -64,6 +67,20 @@ def test_the_embedded_curves_were_fitted_for_the_embedded_weights(tiny: Sam3) ->
     assert estimator is not None
     assert estimator.weights == tiny.fingerprint, "fit again: python -m evals.studies.calibration --sam3 tiny"
     assert {*estimator.curves} == {"phrase", "exemplar", "click"}
+
+
+def test_a_calibration_of_other_weights_is_told_and_not_used(tmp_path: Path, tiny: Sam3, picture: Image) -> None:
+    folder = shutil.copytree(locate_checkpoint("tiny"), tmp_path / "mine")
+    stale = replace(ESTIMATOR, weights=64 * "0")
+    write_estimator(folder / ESTIMATOR_FILE, stale)
+    sam3 = Sam3.load(str(folder))
+    assert sam3.probability_estimator is None
+    assert (
+        "is not calibrated for these weights: it was fitted for the fingerprint 000000000000" in sam3.calibration_fault
+    )
+    prompt = ConceptPrompt("red circle")
+    assert sam3.estimate_probabilities(sam3.segment_batch([(picture, prompt)])[0], prompt) is None
+    assert (tiny.calibration_fault, sam3.fingerprint) == ("", tiny.fingerprint)
 
 
 def test_a_higher_score_is_more_likely_right(tiny: Sam3) -> None:

@@ -106,6 +106,11 @@ class CachingBackend:
         """Estimator of the other backend; None where it is not calibrated."""
         return getattr(self._backend, "probability_estimator", None)
 
+    @property
+    def calibration_fault(self) -> str:
+        """Why the other backend's calibration is not used; empty where none is amiss."""
+        return str(getattr(self._backend, "calibration_fault", ""))
+
     def encode(self, images: Sequence[Image]) -> list[LazyEmbedding]:
         return [LazyEmbedding(image) for image in images]
 

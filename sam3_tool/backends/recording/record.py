@@ -95,6 +95,11 @@ class RecordingBackend:
         """Estimator of the other backend; None where it is not calibrated."""
         return getattr(self._backend, "probability_estimator", None)
 
+    @property
+    def calibration_fault(self) -> str:
+        """Why the other backend's calibration is not used; empty where none is amiss."""
+        return str(getattr(self._backend, "calibration_fault", ""))
+
     def encode(self, images: Sequence[Image]) -> list[RecordingEmbedding]:
         embeddings = self._backend.encode(images)
         return [RecordingEmbedding(image.key, embedding) for image, embedding in zip(images, embeddings, strict=True)]

@@ -44,7 +44,7 @@ from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import to_pixels
 from sam3_tool.masks.rle import RleMask
-from sam3_tool.probability import read_estimator
+from sam3_tool.probability import ProbabilityEstimator, describe_stale_estimator, locate_estimator, read_estimator
 from sam3_tool.prompts import PUBLISHED_THRESHOLDS, ConceptPrompt, PointsPrompt, VisualPrompt
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class TransformersBackend:
         self._folder = folder
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
-        self.probability_estimator = None if folder is None else read_estimator(folder)
+        self._estimator = None if folder is None else read_estimator(folder)
         match_published_numbers(model)
         replace_rotary_attention(model.vision_encoder.backbone)
         convolutions = model.mask_decoder.pixel_decoder.conv_layers
@@ -227,6 +227,18 @@ class TransformersBackend:
     def fingerprint(self) -> str:
         """SHA-256 of the checkpoint's files; empty for a network that was not read from a folder."""
         return "" if self._folder is None else hash_checkpoint(self._folder)
+
+    @cached_property
+    def calibration_fault(self) -> str:
+        """Why the file with mask probabilities is of no use: it was fitted for other weights; '' where it is."""
+        if self._estimator is None or self._folder is None:
+            return ""
+        return describe_stale_estimator(self._estimator, self.fingerprint, locate_estimator(self._folder))
+
+    @property
+    def probability_estimator(self) -> ProbabilityEstimator | None:
+        """How likely masks are right; None where nobody has fitted it for these very weights."""
+        return None if self.calibration_fault else self._estimator
 
     def encode(self, images: Sequence[Image]) -> list[ImageEmbedding]:
         with self._run_safely():
