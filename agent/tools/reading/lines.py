@@ -22,6 +22,17 @@ class TextWord:
     """In [0, 1]: how certain the reading is."""
     corners: Corners
 
+    def turn_back(self, width: float) -> "TextWord":
+        """Return the same word in an upright image that was turned by a quarter, counterclockwise, to be read.
+
+        `width`: of the upright image, in pixels.
+
+        >>> TextWord("up", 0.9, ((5.0, 7.0), (9.0, 7.0), (9.0, 8.0), (5.0, 8.0))).turn_back(20.0).box
+        (12.0, 5.0, 13.0, 9.0)
+        """
+        a, b, c, d = [(width - y, x) for x, y in self.corners]
+        return replace(self, corners=(a, b, c, d))
+
     @property
     def box(self) -> tuple[float, float, float, float]:
         """x0 y0 x1 y1 in pixels: the smallest upright box around it."""
@@ -45,6 +56,11 @@ class TextLine(TextWord):
         """Return the same line, in pixels of an image that this one was cut out of at `x`, `y`."""
         moved = super().move_by(x, y)
         return replace(self, corners=moved.corners, words=tuple(word.move_by(x, y) for word in self.words))
+
+    def turn_back(self, width: float) -> "TextLine":
+        """Return the same line in an upright image that was turned by a quarter to be read."""
+        words = tuple(word.turn_back(width) for word in self.words)
+        return replace(self, corners=super().turn_back(width).corners, words=words)
 
 
 def order_lines(lines: Iterable[TextLine]) -> tuple[TextLine, ...]:
