@@ -12,6 +12,7 @@ from agent.core.episode import Decision, Episode
 from agent.core.errors import ToolError
 from agent.core.toolset import Toolset
 from agent.models.base import Call, Message, Messages
+from agent.tools.combine import Combine
 from agent.tools.examine import Examine
 from agent.tools.ids import validate_ids
 from agent.tools.paper import ExamineEachMask, get_current_ids
@@ -153,7 +154,7 @@ def _rebuild_sent_messages(index: int, episode: Episode, provenance: "Provenance
 
     episode_before, view = replace(episode, steps=episode.steps[:index], outcome=None), View(**provenance.view)
     decision = episode.steps[index].decision
-    if provenance.strategy and not (episode.task.context.turns or episode.task.context.workspace):
+    if provenance.strategy:
         return _rebuild_questions(decision, episode_before, provenance.strategy, view)
     conversation = build_messages(episode_before, provenance.toolset, view)
     short = build_messages(episode_before, provenance.toolset, view, short=True) if decision.shortened else []
@@ -163,14 +164,14 @@ def _rebuild_sent_messages(index: int, episode: Episode, provenance: "Provenance
 def _rebuild_questions(decision: Decision, episode: Episode, strategy: str, view: "View") -> _SentMessages:
     """The proposal that led to a search, or the first look at masks; other questions depend on replies."""
     from agent.planners.strategies.options import Strategies
-    from agent.planners.strategies.requests import build_look, build_proposal
+    from agent.planners.strategies.requests import build_look, build_proposal, restate_query
 
     with suppress(ToolError):
         match WORKSPACE.read_call(decision):
-            case ValidCall(Segment()) if decision.usage.model_calls:
+            case ValidCall(Segment() | Combine()) if decision.usage.model_calls:
                 return _SentMessages(build_proposal(episode, view, Strategies.parse(strategy)), [], [])
             case ValidCall(Examine() as call):
-                looks = build_look(episode, validate_ids(call.ids, episode.workspace), view)
+                looks = build_look(restate_query(episode), validate_ids(call.ids, episode.workspace), view)
                 return _SentMessages([], [], [look.messages for look in looks])
     return _SentMessages([], [], [])
 

@@ -69,12 +69,15 @@ def choose_representatives(workspace: Workspace, ids: Sequence[int]) -> list[int
     return sorted(kept)
 
 
-def measure_support(workspace: Workspace, id: int, *, wants_one: bool) -> float:
-    """Measure, as log odds, what it is worth that phrases found the same, and that the model's own box is there."""
-    candidates = [other for other in workspace if other.origin.startswith("segment")]
+def measure_support(workspace: Workspace, id: int, *, wants_one: bool, known: int = 0) -> float:
+    """Measure, as log odds, what it is worth that phrases found the same, and that the model's own box is there.
+
+    `known`: masks that were found before the query, whose phrases and boxes say nothing of it.
+    """
+    candidates = [other for other in workspace if other.origin.startswith("segment") and other.id > known]
     same = _find_overlapping(workspace[id], candidates, SAME_OBJECT)
     support = PHRASE_SUPPORT * max(0, len({candidate.phrase for candidate in same}) - 1)
-    boxed = list_boxed(workspace)
+    boxed = list_boxed(workspace, known=known)
     if not boxed:
         return support
     if find_same_place(workspace, [id], boxed):
@@ -82,9 +85,9 @@ def measure_support(workspace: Workspace, id: int, *, wants_one: bool) -> float:
     return support + (BOX_DOUBT if wants_one else 0.0)
 
 
-def list_boxed(workspace: Workspace) -> list[int]:
-    """List the masks that were made of a box alone: where the model itself sees something."""
-    return [other.id for other in workspace if other.origin.startswith(f"{REFINE_ORIGIN}:")]
+def list_boxed(workspace: Workspace, *, known: int = 0) -> list[int]:
+    """List the masks that were made of a box alone after the first `known`: where the model itself sees something."""
+    return [other.id for other in workspace if other.id > known and other.origin.startswith(f"{REFINE_ORIGIN}:")]
 
 
 def find_same_place(workspace: Workspace, ids: Sequence[int], others: Sequence[int]) -> list[int]:

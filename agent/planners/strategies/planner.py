@@ -22,11 +22,12 @@ from agent.planners.strategies import evidence as pooled
 from agent.planners.strategies import requests
 from agent.planners.strategies.evidence import Look, compute_logit, compute_probability
 from agent.planners.strategies.options import Strategies
-from agent.planners.strategies.progress import Progress
-from agent.planners.strategies.replies import CheckAnswer, Compare, Propose, SmallTool, read_reply_as
+from agent.planners.strategies.progress import Progress, count_known, goes_on
+from agent.planners.strategies.replies import CheckAnswer, Compare, Propose, ProposeNext, SmallTool, read_reply_as
 from agent.planners.strategies.router import route_query
 from agent.planners.strategies.stopping import is_worth_asking
 from agent.tools import WORKSPACE
+from agent.tools.combine import Combine
 from agent.tools.examine import Examine
 from agent.tools.finish import Answer, ReportNoMask
 from agent.tools.refine import Refine
@@ -52,8 +53,8 @@ class StrategyPlanner(ChatPlanner):
     """A planner that asks a language model small questions: what to look for, which masks belong to the answer.
 
     Every question is a conversation of its own with a short prompt. What is done with the answers, and which further
-    questions are asked, is up to the strategies. A query that goes on with a conversation is planned as by
-    `ChatPlanner`. What it decides follows from the episode alone.
+    questions are asked, is up to the strategies. Of a query that goes on with a conversation, the first question also
+    is what it means in full, and which known masks it may mean. What it decides follows from the episode alone.
 
     Example:
         >>> from agent import ScriptedModel
@@ -116,10 +117,9 @@ class StrategyPlanner(ChatPlanner):
             PlannerError: The model cannot be had, or the toolset is not for what the task is about.
         """
         self.toolset.require_subject(episode.task)
-        if episode.task.context.turns or episode.task.context.workspace:
-            return super().decide(episode)
         progress = Progress.from_episode(episode)
-        if self.strategies.router and not progress.plan and (routed := route_query(episode)):
+        may_route = self.strategies.router and not progress.plan and not goes_on(episode)
+        if may_route and (routed := route_query(episode)):
             return routed
         match progress.stage:
             case "start":
@@ -132,20 +132,42 @@ class StrategyPlanner(ChatPlanner):
                 return self._conclude(episode, progress)
 
     def _propose(self, episode: Episode, progress: Progress) -> Decision:
-        tried = [search.phrase for search in episode.searches]
         messages = requests.build_proposal(episode, self.view, self.strategies)
+        if goes_on(episode):
+            return self._propose_next(episode, progress, messages)
         proposal, usage = self._ask_question(messages, Propose, episode)
         if isinstance(proposal, str):
             proposal = Propose(phrases=[episode.task.query.strip()[:80] or "object"])
+        tried = [search.phrase for search in episode.searches]
         fresh = [phrase for phrase in proposal.phrases if phrase not in tried]
         fresh = fresh or [_drop_adjectives(proposal.phrases[0])]
-        plan = {
+        plan = self._build_plan(proposal, progress)
+        return replace(Segment(phrases=fresh).to_decision(proposal.reading), usage=usage, plan=plan)
+
+    def _propose_next(self, episode: Episode, progress: Progress, messages: Messages) -> Decision:
+        """In a conversation: choose among known masks, and search only for what was not looked for yet."""
+        proposal, usage = self._ask_question(messages, ProposeNext, episode)
+        if isinstance(proposal, str):
+            proposal = ProposeNext(ids=list(episode.task.context.selected))
+        searched = {search.phrase: search.ids for search in episode.workspace.searches}
+        fresh = [phrase for phrase in proposal.phrases if phrase not in searched]
+        known = [id for phrase in proposal.phrases for id in searched.get(phrase, ())]
+        among = sorted({id for id in (*proposal.ids, *known) if id in episode.workspace})
+        if not fresh and not among:
+            among = list(episode.task.context.selected)
+        plan = {**self._build_plan(proposal, progress), "reading": proposal.reading, "among": among}
+        if not fresh and not among:
+            return replace(ReportNoMask().to_decision(proposal.reading), usage=usage)
+        call = Segment(phrases=fresh) if fresh else Combine(op="union", a=among, b=[])
+        return replace(call.to_decision(proposal.reading), usage=usage, plan=plan)
+
+    def _build_plan(self, proposal: Propose, progress: Progress) -> dict[str, Any]:
+        return {
             "stage": "proposed",
             "round": progress.round + 1,
             "several": proposal.several,
             "box": proposal.box,
         }
-        return replace(Segment(phrases=fresh).to_decision(proposal.reading), usage=usage, plan=plan)
 
     def _follow_box(self, box: Sequence[float], plan: Mapping[str, Any]) -> Decision:
         thought = "The model sees it there."
@@ -170,7 +192,7 @@ class StrategyPlanner(ChatPlanner):
 
     def _choose_least_bad(self, episode: Episode, evidence: Mapping[int, float]) -> list[int]:
         """Choose the best of masks that were all rejected, if it is near, or where the model itself drew its box."""
-        boxed = pooled.find_same_place(episode.workspace, list(evidence), pooled.list_boxed(episode.workspace))
+        boxed = self._find_boxed(episode, evidence)
         near = [id for id in evidence if id in boxed or evidence[id] >= LEAST]
         return [max(near, key=lambda id: evidence[id])] if near else []
 
@@ -184,7 +206,7 @@ class StrategyPlanner(ChatPlanner):
             return self._follow_box(waiting[0], plan)
         if not self.strategies.working_mask or "missing" in progress.plan:
             return Answer(ids=list(chosen)).to_decision()
-        messages = requests.build_check(episode, chosen, self.view)
+        messages = requests.build_check(requests.restate_query(episode), chosen, self.view)
         doubt = 1 - sum(compute_probability(evidence[id]) for id in chosen) / len(chosen)
         if not self._is_worth(episode, messages, doubt):
             return Answer(ids=list(chosen)).to_decision()
@@ -221,6 +243,7 @@ class StrategyPlanner(ChatPlanner):
         progress = Progress.from_episode(episode)
         if not progress.plan:
             return super().examine(episode, ids, closely=closely)
+        episode = requests.restate_query(episode)
         first = self._collect_verdicts(requests.build_look(episode, ids, self.view), SheetVerdicts)
         looks = [Look([verdict for verdict in first if verdict.id in episode.workspace])]
         usage = sum((verdict.usage for verdict in first), NO_COST)
@@ -251,7 +274,7 @@ class StrategyPlanner(ChatPlanner):
 
     def _find_disputed(self, episode: Episode, evidence: Mapping[int, float], *, wants_one: bool) -> list[int]:
         """Find masks about which the model said one thing by its box and another by its verdict."""
-        boxed = pooled.find_same_place(episode.workspace, list(evidence), pooled.list_boxed(episode.workspace))
+        boxed = self._find_boxed(episode, evidence)
         if not boxed:
             return []
         best = max(evidence, key=lambda id: evidence[id])
@@ -259,11 +282,17 @@ class StrategyPlanner(ChatPlanner):
             return [best, *boxed]
         return [id for id in boxed if evidence[id] < 0] if not any(evidence[id] > 0 for id in boxed) else []
 
+    def _find_boxed(self, episode: Episode, evidence: Mapping[int, float]) -> list[int]:
+        """Find masks that lie where the model's own box does."""
+        drawn = pooled.list_boxed(episode.workspace, known=count_known(episode))
+        return pooled.find_same_place(episode.workspace, list(evidence), drawn)
+
     def _add_support(self, episode: Episode, evidence: Mapping[int, float], *, wants_one: bool) -> dict[int, float]:
         if not self.strategies.hypotheses:
             return dict(evidence)
+        known = count_known(episode)
         return {
-            id: logit + pooled.measure_support(episode.workspace, id, wants_one=wants_one)
+            id: logit + pooled.measure_support(episode.workspace, id, wants_one=wants_one, known=known)
             for id, logit in evidence.items()
         }
 

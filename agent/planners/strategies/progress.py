@@ -11,6 +11,16 @@ WRONG = -2.0
 """Log odds that a check's word against a mask is worth."""
 
 
+def count_known(episode: Episode) -> int:
+    """Count the masks that a conversation had found before the query."""
+    return len(episode.task.context.workspace or ())
+
+
+def goes_on(episode: Episode) -> bool:
+    """Whether the query goes on with a conversation."""
+    return bool(episode.task.context.turns or episode.task.context.workspace)
+
+
 @dataclass(frozen=True)
 class Progress:
     """What the planner decided last: it wrote that beside its decision."""
@@ -39,7 +49,8 @@ class Progress:
     def find_unjudged(self, episode: Episode) -> list[int]:
         """Find the masks that were not judged, one for each object that several phrases found."""
         judged = {verdict.id for step in episode.steps for verdict in step.observation.verdicts}
-        every = [candidate.id for candidate in episode.workspace]
+        known = count_known(episode)
+        every = [one.id for one in episode.workspace if one.id > known or one.id in self.plan.get("among", ())]
         shown = choose_representatives(episode.workspace, every)
         return [id for id in shown if id not in judged or id in self._list_disputed(episode, shown)]
 

@@ -27,7 +27,7 @@ class Propose(Tool):
     """Say what to look for in the picture."""
 
     name: ClassVar[str] = "propose"
-    aliases: ClassVar = ("segment", "segment_phrase", "search", "plan")
+    aliases: ClassVar[tuple[str, ...]] = ("segment", "segment_phrase", "search", "plan")
     field_aliases: ClassVar = {
         **dict.fromkeys(("phrase", "text_prompt", "names", "noun_phrases"), "phrases"),
         **dict.fromkeys(("bbox", "region"), "box"),
@@ -42,6 +42,19 @@ class Propose(Tool):
     box: list[float] | None = Field(
         default=None, min_length=4, max_length=4, description="x0, y0, x1, y1 in pixels, around what is meant."
     )
+
+
+class ProposeNext(Propose):
+    """Say what the query means now, which known masks it may mean, and what to look for in the picture."""
+
+    name: ClassVar[str] = "propose_next"
+    aliases: ClassVar[tuple[str, ...]] = ("propose", *Propose.aliases)
+    field_aliases: ClassVar = {**Propose.field_aliases, **dict.fromkeys(("masks", "numbers", "known"), "ids")}
+
+    phrases: Annotated[Phrases, BeforeValidator(_keep_usable_phrases)] = Field(
+        default=[], description="Short noun phrases of what was not looked for yet, the likeliest first."
+    )
+    ids: Ids = Field(default=[], description="Numbers of known masks that may be meant.")
 
 
 class Compare(Tool):
@@ -72,9 +85,9 @@ class CheckAnswer(Tool):
     wrong: Ids = Field(default=[], description="Numbers of masks that do not belong to the answer.")
 
 
-SmallTool = TypeVar("SmallTool", Propose, Compare, CheckAnswer)
+SmallTool = TypeVar("SmallTool", Propose, ProposeNext, Compare, CheckAnswer)
 
-__all__ = ["CheckAnswer", "Compare", "Phrase", "Propose", "SmallTool", "read_reply_as"]
+__all__ = ["CheckAnswer", "Compare", "Phrase", "Propose", "ProposeNext", "SmallTool", "read_reply_as"]
 
 
 def read_reply_as(reply: Reply, tool: type[SmallTool]) -> SmallTool | str:

@@ -1,14 +1,19 @@
 """Small questions to a language model: pure functions of the episode."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import prompts
+from agent.core.english import format_ids
 from agent.core.episode import Episode
 from agent.models.base import Message, Messages
 from agent.planners.chat.examination import VerdictRequest
+from agent.planners.chat.history import format_searches, format_turns
 from agent.planners.chat.messages import fill_query_prompt, limit_images, truncate_text
 from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image
 from agent.planners.strategies.options import Strategies
+from agent.planners.strategies.progress import Progress, goes_on
+from agent.tools import WORKSPACE
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
 
@@ -38,7 +43,36 @@ def build_proposal(episode: Episode, view: View, strategies: Strategies) -> Mess
     if episode.searches:
         tried = ", ".join(repr(truncate_text(search.phrase)) for search in episode.searches)
         told.append(prompts.fill_prompt("strategies/tried", phrases=tried))
-    return _build_question("strategies/propose", (reduce_image(episode.task.image, view.image_side),), told, view)
+    shown = [reduce_image(episode.task.image, view.image_side)]
+    if goes_on(episode):
+        told.append(_describe_conversation(episode))
+        if selected := episode.task.context.selected:
+            shown.append(draw_overlay(episode.task.image, episode.workspace.pick(selected), selected, view.image_side))
+    return _build_question("strategies/propose", shown, told, view)
+
+
+def restate_query(episode: Episode) -> Episode:
+    """Return the episode with the query in full, as the proposal read it; itself where no conversation came before.
+
+    Args:
+        episode: Everything that happened so far.
+    """
+    reading = Progress.from_episode(episode).plan.get("reading") if goes_on(episode) else None
+    if not reading:
+        return episode
+    query = f"{episode.task.query.strip()} (that is, after what was said before: {reading})"
+    return replace(episode, task=replace(episode.task, query=query))
+
+
+def _describe_conversation(episode: Episode) -> str:
+    context = episode.task.context
+    known = context.workspace if context.workspace and context.workspace.searches else None
+    return prompts.fill_prompt(
+        "strategies/follow_up",
+        turns=truncate_text(format_turns(context, WORKSPACE)) or "- (nothing)",
+        searches=truncate_text(format_searches(known)) if known else "",
+        numbers=format_ids(context.selected) if context.selected else "",
+    )
 
 
 def build_look(episode: Episode, ids: Sequence[int], view: View, *, closer: bool = False) -> list[VerdictRequest]:

@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from agent import PAPER, VIDEO, Budget, Episode, ScriptedModel, Task, run
 from agent.cli.main import app
+from agent.conversation.conversation import Conversation
 from agent.core.budget import DEFAULT_BUDGET
-from agent.core.context import ConversationContext, PastTurn
 from agent.core.errors import PlannerError
 from agent.core.usage import Usage
 from agent.models.base import Call, Reply
@@ -294,13 +294,62 @@ def test_decisions_follow_from_the_episode_alone(kitchen, kitchen_sam3):
         assert (again.tool, again.arguments) == (step.decision.tool, step.decision.arguments)
 
 
-def test_a_query_that_goes_on_with_a_conversation_is_planned_as_before(kitchen, kitchen_sam3):
-    context = ConversationContext(turns=(PastTurn("the cups", "answered", "3 masks.", ()),))
-    model = ScriptedModel([Call("report_no_mask", "{}")])
+def go_on(kitchen, sam3: Sam3, reply, *, verdicts=CERTAIN, query="only the left one", strategies="hypotheses"):
+    """A second turn, after one that found the red cups, with this reply to what it means."""
+    first = answer_query(kitchen, sam3, "short-questions", answers={"propose": [propose("red cup", several=True)]})
+    talk = Conversation.start(kitchen).append(first)
+    model = ScriptedModel([], verdicts=verdicts, answers={"propose_next": [reply]})
+    planner = StrategyPlanner(model, strategies=Strategies.parse(strategies))
+    return planner, run(talk.build_task(query), planner, sam3)
+
+
+def propose_next(**what) -> Call:
+    return Call("propose_next", json.dumps(what))
+
+
+def test_a_follow_up_chooses_among_known_masks_without_a_search(kitchen, kitchen_sam3):
+    planner, episode = go_on(kitchen, kitchen_sam3, propose_next(reading="the left red cup", ids=[1, 2]))
+    assert list_tools(episode) == ["combine", "examine", "answer"]
+    assert (episode.current_ids, episode.usage.model_calls, len(episode.searches)) == ((1,), 2, 0)
+    assert {verdict.id for verdict in episode.steps[1].observation.verdicts} == {1, 2}
+    made_by = with_model_info(Provenance(planner="x", sam3="tiny"), planner)
+    trace = reconstruct_prompts(episode, made_by)
+    said = " ".join(str(message) for step in trace.steps for message in (*step.messages, *sum(step.exams, ())))
+    assert "The query goes on with a conversation" in said
+    assert "a thing to drink from" in said
+    assert "only the left one (that is, after what was said before: the left red cup)" in said
+
+
+def test_a_follow_up_searches_only_for_what_is_new_and_keeps_the_numbers(kitchen, kitchen_sam3):
+    reply = propose_next(reading="red cups and saucers", ids=[1], phrases=["red cup", "saucer"], several=True)
+    _, episode = go_on(kitchen, kitchen_sam3, reply, verdicts={1: 0.9, 2: 0.1, 3: 0.1, 4: 0.9}, query="saucers too")
+    assert [search.phrase for search in episode.searches] == ["saucer"]
+    assert episode.current_ids == (1, 4)
+
+
+@pytest.mark.parametrize(
+    "reply", [Reply("Fine."), propose_next(ids=[77]), propose_next(), Call("propose_next", '{"ids": "x"}')]
+)
+def test_a_follow_up_that_nothing_can_be_made_of_judges_the_answer_so_far(reply, kitchen, kitchen_sam3):
+    _, episode = go_on(kitchen, kitchen_sam3, reply)
+    assert (episode.outcome, episode.current_ids) == ("answered", (1,))
+
+
+def test_a_box_of_an_earlier_turn_speaks_for_no_mask_of_the_next(kitchen, kitchen_sam3):
+    answers = {"propose": [propose("red cup", box=BOX_OF_SECOND)]}
+    first = answer_query(kitchen, kitchen_sam3, "hypotheses", answers=answers)
+    task = Conversation.start(kitchen).append(first).build_task("the other one")
+    reply = propose_next(reading="x", ids=[1, 2])
+    model = ScriptedModel([], answers={"propose_next": [reply]}, verdicts={1: 0.6, 2: 0.6})
     planner = StrategyPlanner(model, strategies=Strategies(hypotheses=True))
-    task = Task(kitchen, "only the left one", context)
-    assert run(task, planner, kitchen_sam3).outcome == "no_match"
-    assert planner.build_messages(Episode(task)) is not None
+    judged = run(task, planner, kitchen_sam3).steps[1].observation.verdicts
+    assert {verdict.probability for verdict in judged} == {0.6}
+
+
+def test_the_router_leaves_a_follow_up_to_the_model(kitchen, kitchen_sam3):
+    reply = propose_next(reading="the largest red cup", ids=[1, 2, 3])
+    _, episode = go_on(kitchen, kitchen_sam3, reply, query="the largest red cup", strategies="router")
+    assert episode.usage.model_calls == 2
 
 
 def test_files_name_the_strategies_where_there_are_some_and_nothing_new_elsewhere():
