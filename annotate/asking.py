@@ -10,6 +10,8 @@ from itertools import groupby
 from time import perf_counter
 from typing import Any, Protocol, TypeVar
 
+import numpy as np
+
 from annotate.shards import Row
 from annotate.sources.base import Item
 from sam3_tool.errors import ImageError
@@ -95,6 +97,8 @@ class PhraseAsker:
     threshold: float = 0.5
     batch: int = MAX_BATCH
     """Requests at a time."""
+    min_probability: float | None = None
+    """In [0, 1]: masks that are right with a lower probability are left out; those without one stay."""
 
     def describe_maker(self) -> dict[str, Any]:
         """Return what makes the answers."""
@@ -150,10 +154,17 @@ class PhraseAsker:
         started = perf_counter()
         found = self.sam3.run_requests([(image, prompt) for _, image, prompt in batch]).instances
         seconds = (perf_counter() - started) / len(batch)
+        kept = [self._drop_doubtful(answer, prompt) for (_, _, prompt), answer in zip(batch, found, strict=True)]
         return [
             (pending, _build_phrase_row(pending.item, image, prompt.phrase or "", answer, seconds))
-            for (pending, image, prompt), answer in zip(batch, found, strict=True)
+            for (pending, image, prompt), answer in zip(batch, kept, strict=True)
         ]
+
+    def _drop_doubtful(self, found: Instances, prompt: ConceptPrompt) -> Instances:
+        if self.min_probability is None:
+            return found
+        likely = self.sam3.estimate_probabilities(found, prompt)
+        return found if likely is None else found[np.flatnonzero(likely >= self.min_probability)]
 
 
 def _build_phrase_row(item: Item, image: Image, phrase: str, found: Instances, seconds: float) -> Row:

@@ -10,6 +10,7 @@ from typing import Any
 from agent.core.budget import Budget
 from agent.core.episode import Episode, Task
 from agent.core.planner import Planner
+from agent.doubt.policy import NO_POLICY, DoubtPolicy, apply_doubt
 from agent.loop import run
 from annotate.asking import MAX_ERROR_LETTERS, Decoded, build_error_row, describe_sam3, map_ahead
 from annotate.shards import Row
@@ -31,6 +32,8 @@ class QueryAsker:
     """What made the episodes, as `Provenance` has it."""
     episodes: int = 4
     """At a time: their planners wait for servers, and their requests to SAM 3 share batches."""
+    doubt: DoubtPolicy = NO_POLICY
+    """Doubtful masks leave the answer; nobody is there to be asked about them."""
 
     def describe_maker(self) -> dict[str, Any]:
         """Return what makes the answers."""
@@ -49,6 +52,7 @@ class QueryAsker:
         started = perf_counter()
         try:
             episode = run(Task(image, self.query), self.planner, self.sam3, budget=self.budget)
+            episode = apply_doubt(episode, self.doubt)
         except Exception as error:
             log.warning("%s cannot be answered", item.name, exc_info=error)
             return build_error_row(item, error)

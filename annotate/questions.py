@@ -7,6 +7,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from agent.core.errors import UsageError
+from agent.doubt.calibration import check_calibration
+from agent.doubt.policy import DoubtPolicy
 from sam3_tool.errors import PathError
 from sam3_tool.phrases import normalize_phrase
 from sam3_tool.system.files import decode_text
@@ -85,10 +87,12 @@ def ask_phrases(options: "Options", phrases: Sequence[str], *, batch: int, max_p
     concepts = load_concepts(options.concept or ())
     _check_concepts_apply(concepts, phrases)
     keys = {name: concept.key for name, concept in concepts.items()}
-    asker = partial(load_phrase_asker, sam3=sam3, phrases=tuple(phrases), threshold=threshold)
+    doubt = DoubtPolicy(options.min_probability)
+    asker = partial(load_phrase_asker, sam3=sam3, phrases=tuple(phrases), threshold=threshold, doubt=doubt)
+    chosen = {"min_probability": options.min_probability} if doubt.is_active else {}
     return Question(
         {"phrases": list(phrases), "threshold": threshold},
-        {"sam3": sam3, "max_pixels": max_pixels, **({"concepts": keys} if keys else {})},
+        {"sam3": sam3, "max_pixels": max_pixels, **({"concepts": keys} if keys else {}), **chosen},
         partial(asker, batch=batch, concepts=concepts),
         len(phrases),
     )
@@ -122,15 +126,27 @@ def ask_query(options: "Options", query: str, *, batch: int, episodes: int, max_
 
 
 def load_phrase_asker(
-    device: str, *, sam3: str, phrases: Sequence[str], threshold: float, batch: int, concepts: "Mapping[str, Concept]"
+    device: str,
+    *,
+    sam3: str,
+    phrases: Sequence[str],
+    threshold: float,
+    batch: int,
+    concepts: "Mapping[str, Concept]",
+    doubt: DoubtPolicy,
 ) -> "PhraseAsker":
-    """Load SAM 3 onto a device. Raises CheckpointError, DeviceError, or ConceptError for concepts of other weights."""
+    """Load SAM 3 onto a device.
+
+    Raises CheckpointError, DeviceError, ConceptError for concepts of other weights, or UsageError where masks have no
+    probabilities and `doubt` needs them.
+    """
     from agent.cli.concepts.files import apply_concepts
     from annotate.asking import PhraseAsker
     from sam3_tool.sam3 import Sam3
 
     loaded = apply_concepts(Sam3.load(sam3, device=device, max_batch=batch), concepts)
-    return PhraseAsker(loaded, phrases, threshold, batch)
+    check_calibration(loaded, doubt)
+    return PhraseAsker(loaded, phrases, threshold, batch, doubt.min_probability)
 
 
 def load_query_asker(
@@ -143,7 +159,10 @@ def load_query_asker(
     episodes: int,
     concepts: "Mapping[str, Concept]",
 ) -> "QueryAsker":
-    """Load SAM 3 and the planner onto a device. Raises CheckpointError, DeviceError, PlannerError or ConceptError."""
+    """Load SAM 3 and the planner onto a device.
+
+    Raises CheckpointError, DeviceError, PlannerError, ConceptError, or UsageError as `load_phrase_asker`.
+    """
     from agent.cli.concepts.files import apply_concepts
     from agent.planners.loading import load_planner, with_model_info
     from annotate.querying import QueryAsker
@@ -153,5 +172,6 @@ def load_query_asker(
     planner = load_planner(options.planner, **options.to_planner_options(provenance))
     provenance = with_model_info(provenance, planner)
     sam3 = apply_concepts(Sam3.load(provenance.sam3, device=device, max_batch=batch), concepts)
+    check_calibration(sam3, provenance.doubt)
     made_by = provenance.model_dump(mode="json")
-    return QueryAsker(sam3, planner, query, provenance.budget, made_by, episodes)
+    return QueryAsker(sam3, planner, query, provenance.budget, made_by, episodes, provenance.doubt)

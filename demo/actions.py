@@ -15,6 +15,7 @@ from agent.conversation.conversation import Conversation
 from agent.core.budget import FREE, end_early
 from agent.core.episode import Episode
 from agent.core.errors import ConversationError
+from agent.doubt.policy import apply_doubt
 from agent.exports import EXPORTERS, ExportAnswer, VideoExportAnswer, check_formats
 from agent.models.progress import ModelNews, PartialReply, listen_to_models
 from agent.records.provenance import Provenance
@@ -303,7 +304,8 @@ class Actions:
         planner = self.engine.get_planner(models.planner, is_video=is_video)
         sam3 = self.equip_sam3(session_id, models.sam3).sam3
         provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
-        return conversation.watch(query, planner, sam3, budget=provenance.budget)
+        turns = conversation.watch(query, planner, sam3, budget=provenance.budget)
+        return (apply_doubt(episode, provenance.doubt) for episode in turns)
 
     def switch_branch(self, session_id: str, branch: int) -> Session:
         """Show another way that the conversation went."""

@@ -16,7 +16,7 @@ from sam3_tool.system.listening import is_loopback
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 
-NOT_TAKEN = ("record", *shared_options.DOUBT_OPTIONS)
+NOT_TAKEN = ("record",)
 PlannersOption = Annotated[
     list[str],
     typer.Option(

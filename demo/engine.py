@@ -174,7 +174,10 @@ class Engine:
             future.set_exception(error)
 
     def _load_sam3(self, name: str) -> Sam3:
-        return Sam3.load(name, device=self.options.device)
+        sam3 = Sam3.load(name, device=self.options.device)
+        if self.options.build_provenance().doubt.is_active and sam3.probability_estimator is None:
+            log.warning("%s; no mask is in doubt", sam3.calibration_fault or f"SAM 3 {name!r} is not calibrated")
+        return sam3
 
     def _load_planner(self, name: str, *, is_video: bool) -> Planner:
         options = self._get_options(name).for_subject(is_video=is_video)

@@ -24,15 +24,16 @@ def check_calibration(sam3: "Sam3", policy: DoubtPolicy) -> None:
         >>> check_calibration(Sam3.load("tiny"), DoubtPolicy(min_probability=0.5))
     """
     if policy.is_active and sam3.probability_estimator is None:
-        raise UsageError(describe_missing_calibration(sam3.name))
+        raise UsageError(describe_missing_calibration(sam3.name, sam3.calibration_fault))
 
 
-def describe_missing_calibration(name: str) -> str:
+def describe_missing_calibration(name: str, fault: str = "") -> str:
     """Return why there are no probabilities, and how to get them.
 
-    `name`: of SAM 3's weights.
+    `name`: of SAM 3's weights. `fault`: why the calibration that is there is not used.
     """
+    why = fault or f"SAM 3 {name!r} is not calibrated"
     return (
-        f"--min-probability and --ask-when-unsure need mask probabilities, and SAM 3 {name!r} is not calibrated; fit it"
+        f"--min-probability and --ask-when-unsure need mask probabilities, and {why}; fit it"
         " with `python -m evals.studies.calibration --sam3 FOLDER`, or leave them out"
     )

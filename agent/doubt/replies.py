@@ -3,9 +3,10 @@
 import re
 from collections.abc import Sequence
 
+from agent.core.context import ConversationContext
 from agent.core.english import format_ids
 from agent.core.errors import ConversationError
-from agent.doubt.policy import AnswerDoubt
+from agent.doubt.policy import AnswerDoubt, build_doubt_options
 
 _KEEP = {"keep", "yes", "yeah", "yep", "sure", "ok", "okay", "take", "add", "only", "correct", "right", "select"}
 _DROP = {"drop", "no", "nope", "remove", "not", "without", "except", "but", "delete", "leave", "wrong", "exclude"}
@@ -46,6 +47,31 @@ def read_reply(words: str, doubt: AnswerDoubt) -> tuple[int, ...] | None:
         )
     wanted = {*doubt.asked} if kept is None else kept
     return tuple(id for id in sorted(known) if id not in (dropped or ()) and (id in doubt.certain or id in wanted))
+
+
+def settle_doubt(context: ConversationContext, words: str) -> tuple[int, ...] | None:
+    """Return the answer that a reply to a question about doubtful masks comes to, where only its context is known.
+
+    Args:
+        context: After the turn that asked.
+        words: What the user says.
+
+    Returns:
+        Mask ids; None where the last turn asked nothing of the kind, or the words are no such reply.
+
+    Raises:
+        ConversationError: The reply names a mask that is not in question.
+
+    Example:
+        >>> from agent.core.context import PastTurn
+        >>> asked = PastTurn("the cups", "asked", "", selected=(4,), options=("keep 4", "drop 4"))
+        >>> settle_doubt(ConversationContext(selected=(1, 2), turns=(asked,)), "yes, keep it")
+        (1, 2, 4)
+    """
+    last = context.turns[-1] if context.turns else None
+    if last is None or last.outcome != "asked" or last.options != build_doubt_options(last.selected):
+        return None
+    return read_reply(words, AnswerDoubt(context.selected, asked=last.selected))
 
 
 _KNOWN = _KEEP | _DROP | _NONE | _ALL | _FILLING

@@ -75,7 +75,7 @@ app = typer.Typer(
 
 
 @app.command("run")
-@shared_options.planning_options(without=("record", "frames", *shared_options.DOUBT_OPTIONS))
+@shared_options.planning_options(without=("record", "frames", "ask_when_unsure"))
 @running_options
 @reading_options
 def annotate_source(

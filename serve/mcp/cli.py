@@ -48,7 +48,7 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 
 
 @app.command()
-@shared_options.planning_options(without=("record", *shared_options.DOUBT_OPTIONS))
+@shared_options.planning_options(without=("record",))
 @image_limit_options("the open images of a caller")
 def serve_mcp(
     options: Options,
@@ -108,7 +108,8 @@ def serve_mcp(
                 "--host, --tokens and --allow-host are for --http; without it one client has its own server"
             )
         folder = None if root is None else Folder.from_path(root)
-        allowed = Limits(limits.pixels, limits.file_bytes, overlay, options.build_provenance().budget)
+        made_by = options.build_provenance()
+        allowed = Limits(limits.pixels, limits.file_bytes, overlay, made_by.budget, made_by.doubt)
         fetcher = _build_fetcher(allow_url or (), limits.file_bytes)
         shelf = ImageShelf(max_bytes=limits.memory_bytes, idle_seconds=limits.image_seconds)
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")

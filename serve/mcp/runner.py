@@ -11,17 +11,20 @@ from typing import Any
 
 from mcp_types import CallToolResult, ResourceLink, TextContent
 
+from agent.conversation.edits import answer_with_ids
 from agent.conversation.events import context_after
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.context import ConversationContext
 from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Task
-from agent.core.errors import ToolError
+from agent.core.errors import ConversationError, ToolError
 from agent.core.planner import Planner
 from agent.core.text import to_one_line
+from agent.doubt.policy import NO_POLICY, DoubtPolicy, apply_doubt
+from agent.doubt.replies import settle_doubt
 from agent.exports import ExportAnswer, Exporter, list_formats
 from agent.exports.base import Medium
-from agent.loop import watch
+from agent.loop import run, watch
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools import Tool
 from agent.tools.ids import validate_ids
@@ -67,6 +70,8 @@ class Limits:
     """Pixels of the long side of the images that are shown; 0 = none are."""
     budget: Budget = DEFAULT_BUDGET
     """Of `ask`."""
+    doubt: DoubtPolicy = NO_POLICY
+    """What becomes of doubtful masks in the answers of `ask`."""
 
 
 @dataclass(frozen=True)
@@ -207,6 +212,9 @@ class Runner:
     ) -> tuple[ConversationContext, CallToolResult]:
         """Run a tool that answers with masks. What it found is in the context; the image stays as it was."""
         if isinstance(call, Ask):
+            settled = _settle_doubt(opened, call.query)
+            if settled is not None:
+                return await self.workers.run(partial(self._finish_episode, settled), report, "drawing")
             sam3 = await self.models.sam3.wait_until_loaded(report)
             loaded = self.models.planner if opened.video is None else self.models.video_planner
             planner = await loaded.wait_until_loaded(report)
@@ -246,7 +254,7 @@ class Runner:
         while episode.outcome is None:
             episode = await self.workers.run(partial(next, turns, episode), report, "thinking")
             await report(format_step(episode))
-        return episode
+        return apply_doubt(episode, self.limits.doubt)
 
     def _finish_episode(self, episode: Episode) -> tuple[ConversationContext, CallToolResult]:
         options = " or ".join(f"'{option}'" for option in episode.steps[-1].observation.options)
@@ -314,6 +322,18 @@ def format_step(episode: Episode) -> str:
     """The last step of an episode in one line, e.g. "segment: Found 2 masks for 'cup': 1 and 2."."""
     step = episode.steps[-1]
     return f"{step.decision.tool}: {to_one_line(step.observation.text)}"[:MAX_STEP_LETTERS]
+
+
+def _settle_doubt(opened: OpenedImage, query: str) -> Episode | None:
+    """Return the turn of a reply about doubtful masks; None for any other query. Raises ToolError for a wrong mask."""
+    try:
+        kept = settle_doubt(opened.context, query)
+    except ConversationError as error:
+        raise ToolError(f"{str(error)[0].upper()}{str(error)[1:]}.") from error
+    if kept is None:
+        return None
+    task = replace(build_task(opened, query), by_hand=True)
+    return run(task, ScriptedPlanner([partial(answer_with_ids, kept)]), Sam3(ScriptedBackend({})))
 
 
 def hide_paths(text: str) -> str:

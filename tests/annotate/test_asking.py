@@ -9,10 +9,20 @@ import numpy as np
 from agent import Budget, GrammarPlanner
 from agent.core.episode import Decision, Episode
 from agent.core.errors import PlannerError
+from agent.doubt.calibration import check_calibration
+from agent.doubt.policy import DoubtPolicy
 from annotate.asking import Decoded, PhraseAsker, decode_ahead, map_ahead
 from annotate.querying import QueryAsker
 from annotate.sources.base import Item
-from sam3_tool import ConceptPrompt, Image, Instances, Sam3
+from sam3_tool import (
+    ConceptPrompt,
+    Image,
+    Instances,
+    ProbabilityCurve,
+    ProbabilityEstimator,
+    Sam3,
+    ScriptedBackend,
+)
 from sam3_tool.backends.scripted import ScriptedEmbedding
 from sam3_tool.errors import ImageError
 from tests.support.annotating import SIZE, TouchyBackend
@@ -54,6 +64,26 @@ def test_a_phrase_that_fails_costs_its_image_and_no_other() -> None:
         (0, "RuntimeError", "no such thing", 1),
         (1, "ImageError", "b.png: no image", 1),
     ]
+
+
+def test_masks_in_doubt_are_left_out_of_the_rows_of_phrases_and_of_queries() -> None:
+    curve = ProbabilityCurve(score=1.0, high_score=0.0, presence=0.0, size=0.0, bias=0.0)
+    estimator = ProbabilityEstimator({"phrase": curve}, fitted_on="nothing", weights="")
+    masks = np.zeros((2, *SIZE), bool)
+    masks[0, :4, :4] = masks[1, 5:8, 5:8] = True
+    boxes = np.array([[0, 0, 4, 4], [5, 5, 8, 8]], np.float32)
+    cups = Instances(masks, boxes, np.array([0.9, 0.6], np.float32), 0.95, "cup")
+    sam3 = Sam3(ScriptedBackend({None: {"cup": cups}}, probability_estimator=estimator))
+    policy = DoubtPolicy(0.7)
+    by_phrase = PhraseAsker(sam3, ["cup"], min_probability=0.7)
+    by_query = QueryAsker(sam3, GrammarPlanner(), "the cups", Budget(), {}, doubt=policy)
+    for asker in (by_phrase, by_query):
+        [[row]] = asker.answer_images(make_images(1))
+        assert [round(score, 2) for score in row.scores] == [0.9]
+    check_calibration(sam3, policy)
+    uncalibrated = Sam3(ScriptedBackend({None: {"cup": cups}}))
+    [[row]] = PhraseAsker(uncalibrated, ["cup"], min_probability=0.7).answer_images(make_images(1))
+    assert len(row.scores) == 2
 
 
 def test_a_query_is_an_episode_for_each_image() -> None:

@@ -15,10 +15,10 @@ import PIL.Image
 import pytest
 from mcp import Client, MCPError
 
-from agent import Decision, PlannerError
+from agent import Decision, DoubtPolicy, PlannerError
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools.toolsets import Answer, AskUser, Segment
-from sam3_tool import CheckpointError, Sam3, ScriptedBackend
+from sam3_tool import CheckpointError, ProbabilityCurve, ProbabilityEstimator, Sam3, ScriptedBackend
 from sam3_tool.system.fetching import UrlFetcher
 from serve.mcp.offers import OFFERS
 from serve.mcp.server import build_server
@@ -379,3 +379,33 @@ def test_a_question_back_is_handed_to_the_user(png):
         assert "'the left cup' or 'the right cup'" in get_text(answer)
 
     drive(build_server(build_runner(planner=ScriptedPlanner([Segment(phrases=["cup"]), asks]))), story)
+
+
+def test_doubtful_masks_are_asked_about_and_a_reply_settles_it_without_a_planner(png):
+    curve = ProbabilityCurve(score=1.0, high_score=0.0, presence=0.0, size=0.0, bias=0.0)
+    estimator = ProbabilityEstimator({"phrase": curve}, fitted_on="nothing", weights="")
+    backend = ScriptedBackend({None: {"cup": make_cups()}}, probability_estimator=estimator)
+    runner = build_runner(load_sam3=lambda: Sam3(backend))
+    runner = replace(runner, limits=replace(runner.limits, doubt=DoubtPolicy(0.75, ask_below=0.85)))
+
+    async def story(client):
+        handle = (await client.call_tool("open_image", {"data": png})).structured_content["image"]
+
+        async def ask(query):
+            return await client.call_tool("ask", {"image": handle, "query": query})
+
+        asked = await ask("all the cups")
+        assert asked.structured_content["outcome"] == "asked"
+        assert "I am not sure of 1 of 2 masks: 2 (cup, 0.8)" in get_text(asked)
+        assert "call `ask` with the reading: 'keep 2' or 'drop 2'" in get_text(asked)
+        wrong = await ask("keep 9")
+        assert wrong.is_error
+        assert "Mask 9 is none of those in question" in get_text(wrong)
+        kept = await ask("keep 2")
+        assert (kept.structured_content["outcome"], [one["id"] for one in kept.structured_content["masks"]]) == (
+            "answered",
+            [1, 2],
+        )
+        assert (await ask("keep 2")).structured_content["outcome"] != "answered", "nothing is in question any more"
+
+    drive(build_server(runner), story)
