@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sam3_tool import ConceptPrompt, Image, Sam3, VisualPrompt
-from sam3_tool.backends.transformers.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.errors import CheckpointError
 from sam3_tool.probability import (
     ESTIMATOR_FILE,
