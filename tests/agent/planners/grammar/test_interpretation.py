@@ -228,6 +228,11 @@ RELATIONS = {
     "shapes above and to the left of the circle": "left_of(above(shape, circle), circle)",
     "circles left of the star or above the ring": "(left_of(circle, star) + above(circle, ring))",
     "circles left of both the star and the ring": "left_of(left_of(circle, star), ring)",
+    "circles left of the star, right of the ring and below a dog": "below(right_of(left_of(circle, star), ring), dog)",
+    "the circle on the star or the dog on the ring": "(on(circle, star) + on(dog, ring))",
+    "the smallest and the largest circle on the star": "(rank(on(circle, star), +size) + rank(on(circle, star), -size))",
+    "the tail of the dog": "dog's tail",
+    "the dog and its tail": "(dog + dog's tail)",
     "the star between the red and the blue square": "between(star, red square, blue square)",
 }
 
@@ -534,10 +539,8 @@ BEYOND = {
     "the same cup": "cup",
     "it": "",
     "them": "",
-    "the dog and its tail": "dog",
     "the man and his dog": "man",
     "his dog": "dog",
-    "the tail of the dog": "tail",
     "the leg of the chair on the left": "leg",
     "the 0 largest circles": "circle",
     "no dogs": "dog",
