@@ -274,10 +274,8 @@ def _name_ranked(term: Term, following: Term, noun: Noun, known: Noun) -> tuple[
     # "the two largest stars" stay many
     last = known.words[-1] if known.ranking.number else to_singular(known.words[-1])
     one = replace(known, words=(*known.words[:-1], last))
-    starts = [modifier for modifier in following.modifiers if isinstance(modifier.what, CountingStart)]
     named = replace(noun, kind="named", words=one.words, tail=known.tail)
-    shared = following.modifiers if not noun.ranking.ordinal else tuple(starts)
-    modifiers = term.modifiers or shared
+    modifiers = term.modifiers or following.modifiers
     return replace(term, noun=named, modifiers=modifiers), replace(following, noun=one)
 
 

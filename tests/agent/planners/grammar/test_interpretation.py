@@ -230,7 +230,7 @@ RELATIONS = {
     "circles left of both the star and the ring": "left_of(left_of(circle, star), ring)",
     "circles left of the star, right of the ring and below a dog": "below(right_of(left_of(circle, star), ring), dog)",
     "the circle on the star or the dog on the ring": "(on(circle, star) + on(dog, ring))",
-    "the smallest and the largest circle on the star": "(rank(on(circle, star), +size) + rank(on(circle, star), -size))",
+    "the smallest and the largest cup on the car": "(rank(on(cup, car), +size) + rank(on(cup, car), -size))",
     "the tail of the dog": "dog's tail",
     "the dog and its tail": "(dog + dog's tail)",
     "the star between the red and the blue square": "between(star, red square, blue square)",
