@@ -56,6 +56,18 @@ def test_a_model_that_sees_no_images_is_named_once_with_each_answer(actions, mon
     server.close()
 
 
+def test_doubtful_masks_are_asked_about_and_a_reply_settles_it(actions):
+    engine = Engine(Options(planner="grammar", ask_when_unsure=0.99))
+    page = replace(actions, engine=engine, sessions=SessionStore())
+    session_id = page.sessions.open()
+    page.open_example(session_id, "fruit")
+    *_, asked = page.ask(session_id, "all the watermelons", CHOSEN)
+    assert (asked.conversation.outcome, asked.conversation.selected) == ("asked", (1, 2))
+    assert asked.conversation.options == ("keep all", "keep 3", "keep 4", "drop all")
+    *_, kept = page.ask(session_id, "keep 3", CHOSEN)
+    assert (kept.conversation.outcome, kept.conversation.selected) == ("answered", (1, 2, 3))
+
+
 def write_crafted(session, path, change):
     """The conversation as a file in which `change` was made to the latest turn."""
     session.conversation.save(path)
