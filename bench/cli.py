@@ -207,12 +207,12 @@ def run_engine(
             _print_tables(measure_store(), out)
             return
         from bench.suites.engine.measuring import measure_engine
-        from bench.suites.engine.plots import plot_orders
+        from bench.suites.engine.plots import plot_table
 
         for table in measure_engine(seeds=seeds or 3, scenes=scenes or 150, folder=cache):
             _print_tables([table], out)
-            if out is not None and table.columns[0] == "order":
-                plot_orders(table, out)
+            if out is not None:
+                plot_table(table, out)
 
 
 @app.command("soak")

@@ -7,9 +7,10 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
-from bench.suites.engine.measuring import order_pairs, route_sample, shuffle_pairs
+from bench.suites.engine.measuring import order_pairs, shuffle_pairs
 from bench.suites.engine.negatives import list_outcomes, tabulate_negatives
 from bench.suites.engine.projects import from_row, load_project, to_row
+from bench.suites.engine.routing import route_sample
 from engine.errors import EngineError
 from engine.images import EngineImage
 from engine.pairs import Judgement, Pair, Proposal, Stage, Withdrawal
