@@ -1,5 +1,8 @@
-"""People review while a run proposes: nothing that was said is lost."""
+"""People review while a run proposes: whoever of the two is killed, and wherever, nothing that was said is lost."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +98,130 @@ def test_what_people_finish_while_other_weights_propose_stays_as_it_is(folder: P
             pass
     assert desk.read_state(item.pair).name == "final"
     assert desk.store.read_proposal(item.pair) == before
+
+
+KILLS = """
+import faulthandler, os, shutil, sys, time
+from pathlib import Path
+from engine.review.desk import QUEUE_FILE, ReviewDesk
+from engine.review.queue.review_queue import ReviewQueue
+from engine.review.queue.tables import NewOpinion
+from engine.running import build_stages, run_stages
+from engine.stages.stage import RunContext
+from engine.store.store import EngineStore
+from sam3_tool import Sam3
+from tests.support.engines import SteadyBackend
+
+
+def kill_after(store, statements):
+    left = [statements]
+    def count_statement(text):
+        left[0] -= 1
+        if left[0] == 0:
+            os.kill(os.getpid(), 9)
+    store.database._connection.set_trace_callback(count_statement)
+
+def run_once(folder, kill_at):
+    with EngineStore.open(folder, task="work") as store:
+        kill_after(store, kill_at)
+        context = RunContext(store=store, load_sam3=lambda: Sam3(SteadyBackend()))
+        for report in run_stages(context, build_stages(store)):
+            pass
+
+def review(folder, kill_at, acknowledged, is_done):
+    with EngineStore.open(folder, task="review") as store:
+        queue = ReviewQueue(folder / QUEUE_FILE, clock=lambda: 1e9 + 1000 * os.getpid())
+        desk = ReviewDesk(store, queue)
+        desk.synchronize()
+        kill_after(store, kill_at)
+        while True:
+            ended = is_done()
+            desk.follow_store()
+            worked = False
+            for person in ("anna", "ben"):
+                for stage in ("mv", "ev"):
+                    for item in queue.take_items(person, stage, count=3, page=str(os.getpid())):
+                        name = f"{person}-{item.id}"
+                        [status] = desk.keep_opinions(person, [NewOpinion(item.id, name, "accept")]).values()
+                        assert status in ("kept", "repeated", "answered"), status
+                        with acknowledged.open("a") as file:
+                            file.write(f"{item.pair} {item.mask} human:{person}\\n")
+                        worked = True
+            if ended and not worked:
+                break
+            if not worked:
+                time.sleep(0.02)  # the run goes on in another process, which needs the processor
+        queue.close()
+
+def start(work, *arguments):
+    # what has threads is used in children alone: a lock that one holds during a fork is never released
+    if (child := os.fork()):
+        return child
+    faulthandler.dump_traceback_later(120, exit=True)  # says where it hangs, if it does
+    try:
+        work(*arguments)
+    except BaseException as error:
+        print("failed:", repr(error), flush=True)
+        os._exit(1)
+    os._exit(0)
+
+def finish(child):
+    return os.waitpid(child, 0)[1]
+
+def check(folder, acknowledged):
+    with EngineStore.open(folder) as store:
+        said = {
+            (record.entry.pair, str(record.entry.mask), record.entry.by)
+            for record in store.entries() if getattr(record.entry, "by", "").startswith("human:")
+        }
+        twice = sum(getattr(record.entry, "by", "").startswith("human:") for record in store.entries()) - len(said)
+        states = [state.name for state in store.iterate_states()]
+        pairs = len(states)
+    told = {tuple(line.split()) for line in acknowledged.read_text().splitlines()}
+    assert told <= said, told - said
+    assert (twice, pairs, set(states)) == (0, 8, {"final"}), (twice, pairs, states)
+
+origin, scratch = Path(sys.argv[1]), Path(sys.argv[2])
+kills = [0, 0]
+for step in map(int, sys.argv[3].split(",")):
+    for who in (0, 1):
+        shutil.rmtree(scratch, ignore_errors=True)
+        shutil.copytree(origin, scratch)
+        acknowledged = scratch / "acknowledged.txt"
+        acknowledged.touch()
+        marker = scratch / "run-is-done"
+        statements = [0, 0]
+        statements[who] = step
+        reviewer = start(review, scratch, statements[1], acknowledged, marker.exists)
+        runner = start(run_once, scratch, statements[0])
+        status = finish(runner)
+        kills[0] += status == 9
+        if status:
+            assert status == 9, status
+            assert finish(start(run_once, scratch, 0)) == 0
+        marker.touch()
+        status = finish(reviewer)
+        kills[1] += status == 9
+        if status:
+            assert status == 9, status
+            assert finish(start(review, scratch, 0, acknowledged, marker.exists)) == 0
+        assert finish(start(check, scratch, acknowledged)) == 0
+print(*kills)
+"""
+
+
+def test_a_kill_of_the_run_or_of_the_review_at_any_statement_loses_nothing(folder: Path, tmp_path: Path):
+    write_photos(tmp_path / "photos", 4)
+    begin_engine(folder, Materials(images=tmp_path / "photos"))
+    done = subprocess.run(
+        [sys.executable, "-c", KILLS, str(folder), str(tmp_path / "scratch"), "30,180"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=Path(__file__).parents[3],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    run_kills, review_kills = map(int, done.stdout.split())
+    assert run_kills >= 1
+    assert review_kills >= 1
