@@ -1,53 +1,69 @@
 """Plain COCO files, whose readers take every phrase that has no mask in an image for absent."""
 
 from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from engine.errors import EngineError
+from engine.exports.split_spool import SplitSpool
 
 
-def build_closed_coco(saco: dict[str, Any]) -> dict[str, Any]:
-    """Build COCO's form of an SA-Co file: images once, phrases as categories, boxes in pixels.
+class ClosedVocabulary:
+    """The phrases of several splits as categories of COCO, with the same numbers in each.
 
     Args:
-        saco: The file's content.
+        spools: One for each split.
 
     Raises:
-        EngineError: An image is not judged for every phrase of the file: what is missing would be taken for absent.
+        EngineError: An image is not judged for every phrase: what is missing would be taken for absent.
     """
-    pairs_of_images: dict[str, dict[str, dict[str, Any]]] = defaultdict(dict)
-    for pair in saco["images"]:
-        pairs_of_images[pair["file_name"]][pair["text_input"]] = pair
-    phrases = sorted({pair["text_input"] for pair in saco["images"]})
-    _check_closed(pairs_of_images, phrases)
-    numbers = {phrase: number for number, phrase in enumerate(phrases, start=1)}
-    images = [_build_image(number, pairs) for number, pairs in enumerate(pairs_of_images.values(), start=1)]
-    image_numbers = {name: number for number, name in enumerate(pairs_of_images, start=1)}
-    pairs = {pair["id"]: pair for pair in saco["images"]}
-    return {
-        "info": saco["info"],
-        "images": images,
-        "annotations": [
-            build_annotation(mask, pair, image_numbers[pair["file_name"]], numbers[pair["text_input"]])
-            for mask in saco["annotations"]
-            for pair in [pairs[mask["image_id"]]]
-        ],
-        "categories": [{"id": number, "name": phrase} for phrase, number in numbers.items()],
-    }
 
+    def __init__(self, spools: Iterable[SplitSpool]) -> None:
+        judged: dict[str, set[str]] = defaultdict(set)
+        phrases: set[str] = set()
+        for spool in spools:
+            for pair in spool.read_pairs():
+                phrases.add(pair["text_input"])
+                judged[pair["file_name"]].update([pair["text_input"]] if pair["is_instance_exhaustive"] else [])
+        self._numbers = {phrase: number for number, phrase in enumerate(sorted(phrases), start=1)}
+        self._check_closed(judged)
 
-def _check_closed(pairs_of_images: dict[str, dict[str, dict[str, Any]]], phrases: list[str]) -> None:
-    open_pairs = [
-        (name, phrase)
-        for name, pairs in pairs_of_images.items()
-        for phrase in phrases
-        if phrase not in pairs or not pairs[phrase]["is_instance_exhaustive"]
-    ]
-    if open_pairs:
-        name, phrase = open_pairs[0]
-        total = len(pairs_of_images) * len(phrases)
-        told = describe_open_pairs(len(open_pairs), total, name, phrase)
+    def _check_closed(self, judged: Mapping[str, set[str]]) -> None:
+        count = sum(len(self._numbers) - len(phrases) for phrases in judged.values())
+        if not count:
+            return
+        name = next(name for name, phrases in judged.items() if len(phrases) < len(self._numbers))
+        phrase = next(phrase for phrase in self._numbers if phrase not in judged[name])
+        told = describe_open_pairs(count, len(judged) * len(self._numbers), name, phrase)
         raise EngineError(f"{told}; judge these, or export without --plain-coco")
+
+    def build_lists(self, spool: SplitSpool) -> dict[str, Iterable[Any]]:
+        """Build the lists of a COCO file: images once, phrases as categories, boxes in pixels."""
+        images: dict[str, int] = {}
+        for pair in spool.read_pairs():
+            images.setdefault(pair["file_name"], len(images) + 1)
+        return {
+            "images": _build_images(spool),
+            "annotations": self._build_annotations(spool, images),
+            "categories": [{"id": number, "name": phrase} for phrase, number in self._numbers.items()],
+        }
+
+    def _build_annotations(self, spool: SplitSpool, images: Mapping[str, int]) -> Iterator[dict[str, Any]]:
+        pairs = spool.read_pairs()
+        pair: dict[str, Any] = {"id": 0}
+        for mask in spool.read_masks():  # they come in the order of their pairs
+            while pair["id"] != mask["image_id"]:
+                pair = next(pairs)
+            yield build_annotation(mask, pair, images[pair["file_name"]], self._numbers[pair["text_input"]])
+
+
+def _build_images(spool: SplitSpool) -> Iterator[dict[str, Any]]:
+    names: set[str] = set()
+    for pair in spool.read_pairs():
+        if pair["file_name"] not in names:
+            names.add(pair["file_name"])
+            kept = {name: pair[name] for name in ("file_name", "width", "height", "source", "licence")}
+            yield {"id": len(names), **kept}
 
 
 def describe_open_pairs(count: int, total: int, name: str, phrase: str) -> str:
@@ -60,11 +76,6 @@ def describe_open_pairs(count: int, total: int, name: str, phrase: str) -> str:
         f"plain COCO needs every image judged to the end for every phrase: {count:,} of {total:,} pairs are not"
         f" ({phrase!r} in {name!r} is the first)"
     )
-
-
-def _build_image(number: int, pairs: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    first = next(iter(pairs.values()))
-    return {"id": number, **{name: first[name] for name in ("file_name", "width", "height", "source", "licence")}}
 
 
 def build_annotation(mask: dict[str, Any], pair: dict[str, Any], image: int, category: int) -> dict[str, Any]:

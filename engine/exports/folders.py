@@ -47,13 +47,16 @@ def _describe_failure(folder: Path, reason: str) -> EngineError:
     )
 
 
-def write_json_object(path: Path, values: Mapping[str, Any], lists: Mapping[str, Iterable[Any]]) -> None:
+def write_json_object(
+    path: Path, values: Mapping[str, Any], lists: Mapping[str, Iterable[Any]], *, is_one_line: bool = False
+) -> None:
     """Write a JSON object with long lists, an entry of which is in memory at a time.
 
     Args:
         path: The file.
         values: What it holds first.
         lists: What it holds then: names with the entries of each.
+        is_one_line: Write no entry on a line of its own: the file is as `json.dumps` would write it.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp(), "a.json")
@@ -61,12 +64,13 @@ def write_json_object(path: Path, values: Mapping[str, Any], lists: Mapping[str,
     >>> json.loads(path.read_text())
     {'info': 1, 'images': [2, 3], 'annotations': []}
     """
+    begin, between, end = ("", ", ", "}") if is_one_line else ("\n", ",\n", "}\n")
     with path.open("w", encoding="utf-8") as file:
         head = json.dumps(dict(values), ensure_ascii=False)
         file.write(head[:-1])
         for number, (name, entries) in enumerate(lists.items()):
             file.write(f"{', ' if values or number else ''}{json.dumps(name)}: [")
             for place, entry in enumerate(entries):
-                file.write((",\n" if place else "\n") + json.dumps(entry, ensure_ascii=False))
+                file.write((between if place else begin) + json.dumps(entry, ensure_ascii=False))
             file.write("]")
-        file.write("}\n")
+        file.write(end)

@@ -2,19 +2,21 @@
 
 import json
 import shutil
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
 from engine.exports import judged_pairs
-from engine.exports.closed_coco import build_closed_coco
-from engine.exports.folders import fill_new_folder
+from engine.exports.closed_coco import ClosedVocabulary
+from engine.exports.folders import fill_new_folder, write_json_object
 from engine.exports.reading import ImageNamer
 from engine.exports.saco_entries import CATEGORIES, build_mask_entry, build_pair_entry
 from engine.exports.selection import REASONS, PairUse, decide_use
+from engine.exports.split_spool import SplitSpool
 from engine.images import EngineImage
 from engine.states import PairState, StatePolicy
 from engine.store.store import NO_POLICY, EngineStore
@@ -47,18 +49,6 @@ class TrainerReport:
     """Images saved anew, because a plain reader would see other pixels."""
 
 
-@dataclass
-class _Content:
-    """What is written of one split."""
-
-    pairs: list[dict[str, Any]] = field(default_factory=list)
-    masks: list[dict[str, Any]] = field(default_factory=list)
-
-    def count_negatives(self) -> int:
-        """Count the pairs without a mask."""
-        return len(self.pairs) - len({mask["image_id"] for mask in self.masks})
-
-
 def export_trainer(
     store: EngineStore,
     folder: Path,
@@ -84,8 +74,9 @@ def export_trainer(
     Raises:
         EngineError: The folder holds something, nothing can be exported, or the labels are not closed for plain COCO.
     """
-    with fill_new_folder(folder) as unfinished:
-        return _TrainerExport(store, folder, unfinished, policy, on_note).write_files(plain_coco=plain_coco)
+    with fill_new_folder(folder) as unfinished, ExitStack() as stack:
+        export = _TrainerExport(store, folder, unfinished, policy, on_note, stack)
+        return export.write_files(plain_coco=plain_coco)
 
 
 class _TrainerExport:
@@ -98,6 +89,7 @@ class _TrainerExport:
         unfinished: Path,
         policy: StatePolicy,
         on_note: Callable[[str], None],
+        stack: ExitStack,
     ) -> None:
         self._store, self._folder, self._unfinished = store, folder, unfinished
         self._policy, self._on_note = policy, on_note
@@ -105,8 +97,11 @@ class _TrainerExport:
         self._images = {image.key: image for image in store.images()}
         self._namer = ImageNamer(self._images.values(), folder, unfinished)
         self._phrases = {phrase: number for number, phrase in enumerate(_list_phrases(store), start=1)}
-        self._content: dict[str, _Content] = defaultdict(_Content)
-        self._excluded: list[dict[str, Any]] = []
+        self._spools = {split: SplitSpool(unfinished, split) for split in TRAINED_SPLITS}
+        for spool in self._spools.values():
+            stack.callback(spool.remove_files)
+        self._excluded_file = stack.enter_context((unfinished / EXCLUDED_FILE).open("w", encoding="utf-8"))
+        self._excluded: Counter[str] = Counter()
         self._decided_by: Counter[str] = Counter()
         self._seen: Counter[str] = Counter()
 
@@ -114,22 +109,29 @@ class _TrainerExport:
         """Write everything into the unfinished folder."""
         for state in self._store.iterate_states(self._policy):
             self._add_state(state)
-        if not self._content["train"].pairs:
+        if not self._spools["train"].pairs:
             looked_at = ", ".join(f"{count:,} {split}" for split, count in sorted(self._seen.items())) or "none"
             raise EngineError(
                 f"{self._store.folder} has nothing to train on: no pair of the split train is judged (pairs by split:"
                 f" {looked_at}); judge some with: sam3-agent engine review {self._store.folder}"
             )
-        for split in TRAINED_SPLITS:
-            if self._content[split].pairs:
-                self._write_json(f"{split}.json", self._build_saco(self._content[split]))
-                if plain_coco:
-                    self._write_json(f"{split}_coco.json", build_closed_coco(self._build_saco(self._content[split])))
-        lines = (json.dumps(row, ensure_ascii=False) + "\n" for row in self._excluded)
-        (self._unfinished / EXCLUDED_FILE).write_text("".join(lines), encoding="utf-8")
+        spools = {split: spool for split, spool in self._spools.items() if spool.pairs}
+        for split, spool in spools.items():
+            lists = {"images": spool.read_pairs(), "annotations": spool.read_masks(), "categories": CATEGORIES}
+            write_json_object(self._unfinished / f"{split}.json", {"info": self._info}, lists, is_one_line=True)
+        if plain_coco:
+            vocabulary = ClosedVocabulary(spools.values())
+            for split, spool in spools.items():
+                path = self._unfinished / f"{split}_coco.json"
+                write_json_object(path, {"info": self._info}, vocabulary.build_lists(spool), is_one_line=True)
         shutil.copyfile(str(judged_pairs.__file__), self._unfinished / LOADER_FILE)
         (self._unfinished / CONFIG_FILE).write_text(self._fill_template(), encoding="utf-8")
         return self._summarize()
+
+    @property
+    def _info(self) -> dict[str, Any]:
+        made = {"made_by": "sam3-agent engine export", "log_position": self._position}
+        return {**made, "img_folder": str(self._namer.root)}
 
     def _add_state(self, state: PairState) -> None:
         image = self._images[state.pair.image]
@@ -148,14 +150,13 @@ class _TrainerExport:
         self._add_pair(state, image, use, name)
 
     def _add_pair(self, state: PairState, image: EngineImage, use: PairUse, name: str) -> None:
-        content = self._content[image.split]
-        number = len(content.pairs) + 1
-        content.pairs.append(build_pair_entry(number, state, use, image, name, self._phrases))
-        for mask, is_group in zip(state.masks, state.groups, strict=True):
-            source = state.decided_by or "undecided"
-            content.masks.append(
-                build_mask_entry(len(content.masks) + 1, number, mask, is_group=is_group, source=source)
-            )
+        spool = self._spools[image.split]
+        number, source = spool.pairs + 1, state.decided_by or "undecided"
+        masks = [
+            build_mask_entry(place, number, mask, is_group=is_group, source=source)
+            for place, (mask, is_group) in enumerate(zip(state.masks, state.groups, strict=True), start=spool.masks + 1)
+        ]
+        spool.add_pair(build_pair_entry(number, state, use, image, name, self._phrases), masks)
         if use.is_pixel_exhaustive:
             self._decided_by[state.decided_by] += 1
 
@@ -163,21 +164,12 @@ class _TrainerExport:
         if reason == "unreadable":
             self._on_note(text)
         row = {"pair": state.pair.key, "image": str(image.path), "phrase": state.pair.phrase, "state": state.name}
-        self._excluded.append({**row, "reason": reason, "text": text})
-
-    def _build_saco(self, content: _Content) -> dict[str, Any]:
-        info = {
-            "made_by": "sam3-agent engine export",
-            "log_position": self._position,
-            "img_folder": str(self._namer.root),
-        }
-        return {"info": info, "images": content.pairs, "annotations": content.masks, "categories": CATEGORIES}
-
-    def _write_json(self, name: str, content: object) -> None:
-        (self._unfinished / name).write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
+        line = json.dumps({**row, "reason": reason, "text": text}, ensure_ascii=False)
+        self._excluded_file.write(line + "\n")
+        self._excluded[reason] += 1
 
     def _fill_template(self) -> str:
-        has_val = bool(self._content["val"].pairs)
+        has_val = bool(self._spools["val"].pairs)
         values = {
             "IMG_FOLDER": json.dumps(str(self._namer.root)),
             "TRAIN_FILE": json.dumps(str(self._folder.absolute() / "train.json")),
@@ -191,14 +183,14 @@ class _TrainerExport:
         return text
 
     def _summarize(self) -> TrainerReport:
-        pairs = [pair for content in self._content.values() for pair in content.pairs]
+        spools = self._spools.values()
         return TrainerReport(
             self._folder,
-            {split: len(self._content[split].pairs) for split in TRAINED_SPLITS},
-            negatives=sum(content.count_negatives() for content in self._content.values()),
-            partial=sum(not pair["is_pixel_exhaustive"] for pair in pairs),
+            {split: spool.pairs for split, spool in self._spools.items()},
+            negatives=sum(spool.negatives for spool in spools),
+            partial=sum(spool.partial for spool in spools),
             decided_by=dict(self._decided_by),
-            excluded=dict(Counter(row["reason"] for row in self._excluded)),
+            excluded=dict(self._excluded),
             copied=self._namer.copied,
         )
 

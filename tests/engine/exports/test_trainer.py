@@ -221,6 +221,30 @@ def test_plain_coco_of_a_closed_vocabulary_has_boxes_in_pixels(builder, tmp_path
     assert content["categories"] == [{"id": 1, "name": "cup"}]
 
 
+def test_plain_coco_numbers_its_categories_alike_in_every_split(builder, tmp_path):
+    for name, split in (("a.png", "train"), ("b.png", "val")):
+        image = builder.add_image(name, split=split)
+        builder.add_pair(image, "cup", (LEFT,), ("accept", "accept"))
+        builder.add_pair(image, "bowl", (), ("accept",))
+    export_trainer(builder.store, tmp_path / "labels", plain_coco=True)
+    files = [json.loads((tmp_path / "labels" / f"{split}_coco.json").read_text()) for split in ("train", "val")]
+    assert [file["categories"] for file in files] == [[{"id": 1, "name": "bowl"}, {"id": 2, "name": "cup"}]] * 2
+    assert [mask["category_id"] for file in files for mask in file["annotations"]] == [2, 2]
+
+
+def test_plain_coco_is_refused_where_another_split_has_a_phrase_more(builder, tmp_path):
+    builder.add_pair(builder.add_image("a.png"), "cup", (LEFT,), ("accept", "accept"))
+    builder.add_pair(builder.add_image("b.png", split="val"), "bowl", (), ("accept",))
+    with pytest.raises(EngineError, match=r"2 of 4 pairs are not \('bowl' in 'a.png'"):
+        export_trainer(builder.store, tmp_path / "labels", plain_coco=True)
+
+
+def test_a_file_is_written_piece_by_piece_as_it_would_be_at_once(exported):
+    text = (exported.folder / "train.json").read_text(encoding="utf-8")
+    assert text == json.dumps(json.loads(text), ensure_ascii=False)
+    assert [path.name for path in exported.folder.iterdir() if path.name.startswith(".")] == []
+
+
 # --- refusals --------------------------------------------------------------------------------------------------------
 
 
