@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from engine.phrases.word_lists import read_block_list, read_groundable_words
 from engine.project.texts import find_alt_text, read_alt_texts
 from engine.store.files import NewFile, add_files, to_text
 from engine.store.folder import DATABASE_FILE, describe_os_error
-from engine.store.settings import EngineSettings
+from engine.store.settings import EngineSettings, read_withdrawn_phrases, write_withdrawn_phrases
 from engine.store.store import EngineStore
 
 BLOCKED_FILE = "blocked.txt"
@@ -95,8 +96,30 @@ def begin_engine(folder: Path, materials: Materials) -> Addition:
         with store.database.write():
             added = add_files(store.database, _build_files(listing, materials, texts)) if listing else 0
             store.write_settings(settings)
+            withdrawn = _withdraw_phrases(store, materials.blocked)
     new_phrases = len(settings.phrases) - len(before.phrases)
-    return Addition(is_new, added, new_phrases, listing.notes if listing else ())
+    return Addition(is_new, added, new_phrases, (*(listing.notes if listing else ()), *withdrawn))
+
+
+def _withdraw_phrases(store: EngineStore, blocked: Path | None) -> list[str]:
+    """Withdraw the pairs whose phrases a new list names, and bring back those that only the list before named.
+
+    Returns:
+        What a person should know of it.
+    """
+    if blocked is None:
+        return []
+    before, rules = read_withdrawn_phrases(store.database), read_block_list(blocked)
+    pairs = Counter(pair.phrase for pair in store.pairs())
+    reasons = {phrase: reason for phrase in sorted(pairs) if (reason := rules.find_reason(phrase))}
+    write_withdrawn_phrases(store.database, reasons)
+    notes = []
+    if new := [phrase for phrase in reasons if phrase not in before]:
+        count = sum(pairs[phrase] for phrase in new)
+        notes.append(f"{count:,} pairs of {len(new):,} phrases are withdrawn; what was said of them is kept")
+    if back := [phrase for phrase in before if phrase not in reasons]:
+        notes.append(f"{sum(pairs[phrase] for phrase in back):,} pairs count again: their phrases are not on this list")
+    return notes
 
 
 def _list_images(images: Path, folder: Path) -> Listing:

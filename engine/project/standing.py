@@ -11,6 +11,7 @@ from engine.proposing import get_recipe
 from engine.states import STATE_NAMES, PairSummary, StatePolicy
 from engine.store.files import count_files
 from engine.store.media import count_forgotten
+from engine.store.settings import read_withdrawn_phrases
 from engine.store.store import EngineStore
 
 
@@ -104,6 +105,8 @@ class EngineStanding:
     """Different ones among the pairs."""
     blocked: tuple[str, ...]
     """Phrases that a person has flagged."""
+    withdrawn: Mapping[str, str]
+    """Phrases whose pairs a list has withdrawn, with why."""
     dropped: Mapping[str, int]
     """Texts that are not asked about, by the kind of the reason."""
     position: int
@@ -121,6 +124,7 @@ class EngineStanding:
             "recipes": dict(self.recipes),
             "phrases": self.phrases,
             "blocked_phrases": list(self.blocked),
+            "withdrawn_phrases": dict(self.withdrawn),
             "dropped_phrases": dict(self.dropped),
             "position": self.position,
         }
@@ -154,6 +158,7 @@ def read_standing(store: EngineStore, policy: StatePolicy) -> EngineStanding:
         recipes,
         len(phrases),
         blocked,
+        read_withdrawn_phrases(store.database),
         count_dropped(store),
         store.last_position,
     )
@@ -193,7 +198,8 @@ def describe_standing(standing: EngineStanding) -> list[tuple[str, str, str]]:
     told += [("masks by", f"{count:,} pairs", recipe) for recipe, count in standing.recipes.items()]
     told += [("ends", name, describe_deciders(counts)) for name, counts in [("all", pairs), *standing.splits.items()]]
     told += [("not asked", kind.replace("_", " "), f"{count:,}") for kind, count in sorted(standing.dropped.items())]
-    return told + [("blocked phrases", phrase, "flagged") for phrase in standing.blocked]
+    told += [("blocked phrases", phrase, "flagged") for phrase in standing.blocked]
+    return told + [("withdrawn phrases", phrase, reason) for phrase, reason in standing.withdrawn.items()]
 
 
 def describe_need(need: str) -> str:

@@ -223,7 +223,7 @@ class ReviewDesk:
         if subject is None:
             return 0
         proposal, image = subject
-        entries: Iterable[Entry] = to_entries(opinion, proposal, (image.height, image.width))
+        entries = to_entries(opinion, proposal, (image.height, image.width))
         for again in self._list_later_proposals(opinion.item):
             entries = [moved for one in entries if (moved := move_entry(one, again)) is not None]
         return min(self.store.append([*entries]), default=0)

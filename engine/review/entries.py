@@ -11,7 +11,6 @@ from engine.pairs import (
     REJECT_REASONS,
     UNGROUNDABLE_REASONS,
     Correction,
-    Entry,
     Judgement,
     Proposal,
 )
@@ -127,7 +126,7 @@ def read_content(text: str, proposal: Proposal, size: tuple[int, int]) -> Correc
     return content
 
 
-def to_entries(opinion: Opinion, proposal: Proposal, size: tuple[int, int]) -> list[Entry]:
+def to_entries(opinion: Opinion, proposal: Proposal, size: tuple[int, int]) -> list[Judgement | Correction]:
     """Convert an opinion to what the log holds.
 
     Args:

@@ -58,14 +58,14 @@ def find_numbered_places(database: EngineDatabase, numbers: Iterable[int]) -> di
 
 def read_places(folder: Path, places: Mapping[PlaceKey, Place]) -> dict[PlaceKey, Proposal]:
     """Read proposals from their files, by the pair's key, or by their number. Raises EngineError."""
-    by_shard: dict[str, dict[int, PlaceKey]] = defaultdict(dict)
+    by_shard: defaultdict[str, dict[int, PlaceKey]] = defaultdict(dict)
     for key, place in places.items():
         by_shard[place.shard][place.row] = key
-    return {
-        rows[row]: proposal
-        for shard, rows in by_shard.items()
-        for row, proposal in read_proposals(folder / shard, [*rows]).items()
-    }
+    found: dict[PlaceKey, Proposal] = {}
+    for shard in by_shard:
+        for row, proposal in read_proposals(folder / shard, [*by_shard[shard]]).items():
+            found[by_shard[shard][row]] = proposal
+    return found
 
 
 def add_proposals(database: EngineDatabase, folder: Path, found: Sequence[Proposal], *, at: float) -> int:

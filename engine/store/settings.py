@@ -1,6 +1,7 @@
 """What an engine labels and how, as its user said: kept in the database, and read back when it goes on."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -8,6 +9,8 @@ from pydantic import ValidationError
 from engine.errors import EngineError
 from engine.pairs import EngineValue
 from engine.store.database import EngineDatabase
+
+WITHDRAWN = "withdrawn phrases"
 
 
 class EngineSettings(EngineValue):
@@ -48,6 +51,16 @@ def read_settings(database: EngineDatabase) -> EngineSettings:
 def write_settings(database: EngineDatabase, settings: EngineSettings) -> None:
     """Keep the settings. Raises EngineError."""
     write_value(database, "settings", settings.model_dump(mode="json"))
+
+
+def read_withdrawn_phrases(database: EngineDatabase) -> dict[str, str]:
+    """Read the phrases whose pairs a list has withdrawn, with why. Raises EngineError."""
+    return dict(read_value(database, WITHDRAWN) or {})
+
+
+def write_withdrawn_phrases(database: EngineDatabase, reasons: Mapping[str, str]) -> None:
+    """Keep them in the place of those before: pairs of the others count again, with all that was said of them."""
+    write_value(database, WITHDRAWN, dict(reasons))
 
 
 def read_value(database: EngineDatabase, name: str) -> Any:

@@ -27,7 +27,7 @@ from engine.store.folder import (
 from engine.store.forgetting import Removal, clean_shards, forget_image
 from engine.store.reading import PairRow, read_pages, read_pair_pages
 from engine.store.rows import IMAGE_COLUMNS, PAIR_COLUMNS, to_image, to_pair
-from engine.store.settings import EngineSettings, read_settings, write_settings
+from engine.store.settings import EngineSettings, read_settings, read_withdrawn_phrases, write_settings
 
 NO_POLICY = StatePolicy()
 
@@ -294,7 +294,8 @@ class EngineStore:
         return read_pair_pages(self.database)
 
     def _add_blocked(self, policy: StatePolicy) -> StatePolicy:
-        return replace(policy, blocked=policy.blocked | self.find_blocked_phrases())
+        withdrawn = read_withdrawn_phrases(self.database)
+        return replace(policy, blocked=policy.blocked | self.find_blocked_phrases() | withdrawn.keys())
 
 
 def _check_folder_is_free(folder: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from agent.cli.main import app
+from engine.pairs import Judgement
 from engine.phrases.phrase_log import read_sources
 from engine.store.store import EngineStore
 from tests.support.engines import write_photos
@@ -144,6 +145,25 @@ def test_a_second_run_at_the_same_time_is_refused_and_status_is_not(folder: Path
         assert refused.exit_code == 2
         assert "another process works on" in refused.stderr
         assert invoke("status", folder).exit_code == 0
+
+
+def test_a_list_that_is_given_later_withdraws_pairs_and_one_without_them_brings_them_back(
+    folder: Path, tmp_path: Path
+) -> None:
+    assert invoke("run", folder, "--until", "propose").exit_code == 0
+    with EngineStore.open(folder) as store:
+        phrases = sorted({pair.phrase for pair in store.pairs()})
+        pair = next(store.pairs(phrase=phrases[0]))
+        said = Judgement(pair=pair.key, stage="ev", choice="accept", by="human:anna", at=1.0, drawn="random")
+        store.append([said])
+    for text, states in ((f"{phrases[0]}; not ours", {"rejected"}), ("elephant; too large", {"proposed"})):
+        (tmp_path / "list.txt").write_text(text)
+        done = invoke("init", folder, "--blocked", tmp_path / "list.txt")
+        assert "pairs" in done.stderr, done.stderr
+        with EngineStore.open(folder, read_only=True) as store:
+            assert {state.name for state in store.iterate_states() if state.pair.phrase == phrases[0]} == states
+            assert [record.entry for record in store.entries()] == [said]
+        assert ("not ours" in invoke("status", folder).stdout) == (states == {"rejected"})
 
 
 FULL = """

@@ -58,7 +58,8 @@ def measure_queue(path: Path, items: int) -> None:
     reviewers = [context.Process(target=review_items, args=(person, address), daemon=True) for person in PEOPLE]
     for reviewer in reviewers:
         reviewer.start()
-    time.sleep(20)
+    time.sleep(10)
+    taking, keeping = read_times(address)
     os.kill(reviewers[0].pid or 0, signal.SIGKILL)
     os.kill(writer.pid or 0, signal.SIGKILL)
     writer.join()
@@ -67,12 +68,19 @@ def measure_queue(path: Path, items: int) -> None:
     for reviewer in reviewers[1:]:
         reviewer.join()
     seconds = time.perf_counter() - began
-    with Client(address) as connection:
-        connection.send(("times", (), {}))
-        taking, keeping = connection.recv()
+    for times, later in zip((taking, keeping), read_times(address), strict=True):
+        times += later
     writer.kill()
     writer.join()
     report_queue(ReviewQueue(path, clock=lambda: time.time() + 1000), items, seconds, taking, keeping)
+
+
+def read_times(address: str) -> tuple[list[float], list[float]]:
+    """Ask the process that writes how long each call has taken so far: `take_items`, and `keep_opinions`."""
+    with Client(address) as connection:
+        connection.send(("times", (), {}))
+        taking, keeping = connection.recv()
+    return taking, keeping
 
 
 def report_queue(queue: ReviewQueue, items: int, seconds: float, taking: list[float], keeping: list[float]) -> None:

@@ -88,7 +88,8 @@ def insert_opinions(
     standings = read_standings(connection, {opinion.item for opinion in opinions})
     at = _choose_time(connection, person, at)
     statuses: dict[str, str] = {}
-    rows, items = [], []
+    rows: list[tuple] = []
+    items: list[int] = []
     for opinion in opinions:
         standing = standings.get(opinion.item)
         if opinion.answer in there:
