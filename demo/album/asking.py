@@ -14,6 +14,7 @@ from demo.album.adding import collect_conversation, open_entry
 from demo.album.entries import AlbumEntry
 from demo.album.run import AskRun
 from demo.sessions import Session, SessionExpiredError
+from demo.talk.ways import TurnInfo, add_info
 from demo.talk.wording import describe_error
 
 CHANGED_MESSAGE = "This image was changed while the question was answered; ask it here again."
@@ -71,7 +72,7 @@ def _ask_image(actions: Actions, session_id: str, run: AskRun, entry_id: int, mo
         after = _answer(actions, session_id, run, before, models)
         if after is None:
             return
-        note = _store_answer(actions, session_id, entry, before, after)
+        note = _store_answer(actions, session_id, entry, before, after, TurnInfo(models.planner, models.sam3))
     except SessionExpiredError:
         raise
     except Exception as error:  # one image of many is a sentence
@@ -105,16 +106,21 @@ def _answer(
 
 
 def _store_answer(
-    actions: Actions, session_id: str, entry: AlbumEntry, before: Conversation, after: Conversation
+    actions: Actions,
+    session_id: str,
+    entry: AlbumEntry,
+    before: Conversation,
+    after: Conversation,
+    info: TurnInfo,
 ) -> str:
     """Keep the answer unless somebody changed the image meanwhile; return why not, or ''."""
-    collected = collect_conversation(entry, after)
+    collected = collect_conversation(entry, after, tree=add_info(entry.tree, after.cursor - 1, info))
     with actions.sessions.hold_for_edit(session_id) as session:
         if session.album.current == entry.id and session.conversation is not None:
             is_same = session.conversation is before or session.conversation.pack() == before.pack()
             if session.pending_answer is not None or not is_same:
                 return CHANGED_MESSAGE
-            actions.sessions.update(session_id, conversation=after, note="")
+            actions.sessions.update(session_id, conversation=after, note="", turn_info=(after.last_turn, info))
             return ""
         latest = session.album.get_entry(entry.id)
         if latest is None or latest.packed != before.pack():

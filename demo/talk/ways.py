@@ -103,6 +103,18 @@ def _list_infos(ways: Sequence[Conversation], infos: Mapping[Episode, TurnInfo])
     return found
 
 
+def add_info(tree: PackedTree, place: int, info: TurnInfo) -> PackedTree:
+    """Return the ways with who answered a turn of the one that is shown.
+
+    Args:
+        tree: The packed ways.
+        place: Of the turn among the events.
+        info: Who answered.
+    """
+    ways = tree.ways or (PackedWay(b""),)
+    return replace(tree, ways=ways, infos=(*tree.infos, (tree.current, place, replace(info, is_recalled=True))))
+
+
 def unpack_tree(
     packed: PackedTree, shown: Conversation, open_way: Callable[[bytes], Conversation]
 ) -> tuple[BranchTree, dict[Episode, TurnInfo]]:

@@ -224,6 +224,9 @@ def test_one_question_is_asked_about_every_image_that_is_not_done(page, two):
     ask_images(page, two, run, [1, 2], CHOSEN)
     assert (run.answered, run.failed, run.is_ended, run.entry) == (2, 0, True, None)
     assert list_states(page, two) == [("work", 4, ""), ("work", 0, "")]
+    for entry_id in (1, 2):
+        session = page.album.show_entry(two, entry_id)
+        assert [info.planner for info in session.turn_infos.values()] == ["grammar"]
     page.album.mark_done(two, 1, True)
     started = start_run(page, two, "the horse", CHOSEN)
     assert started.total == 1
