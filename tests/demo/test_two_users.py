@@ -134,6 +134,8 @@ def test_two_annotators_ask_over_their_images_at_once(annotators):
         visitor.page.locator(".album .askall [type=submit]").click()
     for visitor, count in ((ben, 2), (anna, 12)):
         visitor.page.locator(f".album .askall output:text-is('Done: {count} of {count} images')").wait_for()
+    anna.page.locator(".stage .frame").press("PageDown")
+    anna.page.locator(".album .place:has-text('2 of 12')").wait_for()
     wait_kept(anna, ben)
 
 
@@ -175,6 +177,7 @@ def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotat
     go_on(ben, "2 images")
     for visitor, count in ((anna, 12), (ben, 2)):
         visitor.page.locator(f".album[data-images='{count}']").wait_for()
+    anna.page.locator(".album .place:has-text('2 of 12')").wait_for()
     anna.page.locator(".album .class[data-class='ripe cherry']").wait_for()
     assert ben.page.locator(".album .class[data-class='ripe cherry']").count() == 0
     anna.page.screenshot(path=shots / "two-annotators.png")

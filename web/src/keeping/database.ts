@@ -11,6 +11,8 @@ export interface Work {
   classes: string[];
   /** Images of the strip that were not kept, because nothing was done about them; pages before this wrote none. */
   untouched?: number;
+  /** The name of the image that was shown. */
+  shown?: string;
 }
 
 export interface KeptEntry {

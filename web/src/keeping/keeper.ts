@@ -120,7 +120,8 @@ export class Keeper {
   /** A full store gives up its oldest work for the newest. */
   private async write(base: IDBDatabase, entry: KeptEntry, pictures: Picture[]): Promise<void> {
     const untouched = [...this.album.entries.values()].filter((one) => one.state === 'new').length;
-    const work = { id: entry.work, at: Date.now(), classes: this.album.classes.map((one) => one.name), untouched };
+    const classes = this.album.classes.map((one) => one.name), shown = this.album.entries.get(this.album.current ?? 0)?.name;
+    const work = { id: entry.work, at: Date.now(), classes, untouched, ...shown ? { shown } : {} };
     try {
       await keepEntry(base, work, entry, pictures);
     } catch (problem) {

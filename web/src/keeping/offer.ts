@@ -49,6 +49,8 @@ export class WorkOffer {
       if (entries.some((entry) => entry.done && entry.name === row.name)) await this.album.request({ kind: 'done', id: row.id });
       this.keeper.noteChange(row.id);
     }
+    const shown = rows.find((row) => row.name === work.shown);
+    if (shown && shown.id !== this.album.current) await this.album.request({ kind: 'show', id: shown.id });
     this.hide();
     await this.keeper.keepAll();
     if (await this.keeper.countKept() >= entries.length) await this.keeper.forget(work.id); // else some of it was refused
