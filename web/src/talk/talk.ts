@@ -50,6 +50,8 @@ export class Talk implements TalkHost {
   private placeholder = '';
   private awake = false;
   private isFollowing = false;
+  /** A window that is turned or made smaller goes on showing the end of the talk. */
+  private isAtEnd = true;
   /** What the canvas shows. */
   private canvas = { key: '', revision: '' };
 
@@ -62,6 +64,12 @@ export class Talk implements TalkHost {
     this.chips = findNode(host.element, '.suggestions');
     this.news = findNode(host.element, '.news');
     setInterval(() => this.waiting.tick(), 500);
+    this.chat.addEventListener('scroll', () => { this.isAtEnd = this.isNearEnd; });
+    new ResizeObserver(() => { if (this.isAtEnd) this.chat.scrollTop = this.chat.scrollHeight; }).observe(this.chat);
+  }
+
+  private get isNearEnd(): boolean {
+    return this.chat.scrollHeight - this.chat.scrollTop - this.chat.clientHeight < NEAR_END;
   }
 
   get planners(): string[] {
@@ -109,7 +117,7 @@ export class Talk implements TalkHost {
   }
 
   private apply(news: News): void {
-    const before = this.shown.length, stuck = this.chat.scrollHeight - this.chat.scrollTop - this.chat.clientHeight < NEAR_END;
+    const before = this.shown.length, stuck = this.isNearEnd;
     const known = new Map(this.shown.map((one) => [one.entry.key, one]));
     const tail = news.tail.flatMap((entry) => {
       const old = known.get(entry.key);
