@@ -87,6 +87,9 @@ window.addEventListener('sam3-state', (event) => {
   rows = shown.slice().sort((a, b) => a.id - b.id);
   draw();
 });
-if (matchMedia('(max-width: 900px) and (orientation: portrait), (max-width: 480px), (max-height: 480px)').matches) find('.fold').open = false;
+const small = matchMedia('(max-width: 900px) and (orientation: portrait), (max-width: 480px), (max-height: 480px)');
+const foldObjects = () => { find('.fold').open = !small.matches; };
+small.addEventListener('change', foldObjects); // a tablet that is turned
+foldObjects();
 watch('value', update);
 update();
