@@ -55,6 +55,8 @@ HIDDEN_JS = """() => [['.stage', 'the image'], ['#question', 'the question']].fl
 })"""
 """The image and the question, where they are not on the screen together."""
 SETTLED_JS = "() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))"
+IN_ALL_COLORS = ("start", "a step open", "classes and strip")
+"""States that are pictured in every colour; the others are pictured in light."""
 SHEET_HEIGHT, GAP = 420, 12
 """Pixels of a sheet."""
 
@@ -83,6 +85,8 @@ class Inspector:
                 name = "forced" if colors is FORCED else colors["color_scheme"]
                 shots.setdefault(name, []).append(PIL.Image.open(io.BytesIO(self.page.screenshot())))
         for name, images in shots.items():
+            if name != "light" and state not in IN_ALL_COLORS:
+                continue
             save_sheet(images, Path(SHEETS) / f"{state.replace(' ', '-')}-{name}.webp")
         self._show(PHONE, LIGHT)
         assert self.page.evaluate("matchMedia('(pointer: coarse)').matches")
@@ -116,4 +120,4 @@ def save_sheet(images: Sequence[PIL.Image.Image], path: Path) -> None:
         sheet.paste(image, (left, GAP))
         left += image.width + GAP
     path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path, quality=70, method=6)
+    sheet.save(path, quality=66, method=6)
