@@ -9,8 +9,8 @@ export interface Work {
   /** Milliseconds since 1970. */
   at: number;
   classes: string[];
-  /** Images of the strip that were not kept, because nothing was done about them; pages before this wrote none. */
-  untouched?: number;
+  /** Places of the strip that were not kept: videos, and images about which nothing was done; pages before this wrote none. */
+  others?: number;
   /** The name of the image that was shown. */
   shown?: string;
 }

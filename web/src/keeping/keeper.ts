@@ -119,9 +119,9 @@ export class Keeper {
 
   /** A full store gives up its oldest work for the newest. */
   private async write(base: IDBDatabase, entry: KeptEntry, pictures: Picture[]): Promise<void> {
-    const untouched = [...this.album.entries.values()].filter((one) => one.state === 'new').length;
+    const others = [...this.album.entries.values()].filter((one) => one.state === 'new' || one.video).length;
     const classes = this.album.classes.map((one) => one.name), shown = this.album.entries.get(this.album.current ?? 0)?.name;
-    const work = { id: entry.work, at: Date.now(), classes, untouched, ...shown ? { shown } : {} };
+    const work = { id: entry.work, at: Date.now(), classes, others, ...shown ? { shown } : {} };
     try {
       await keepEntry(base, work, entry, pictures);
     } catch (problem) {

@@ -72,7 +72,7 @@ function describeWork(work: Work, entries: KeptEntry[]): string {
   const masks = entries.reduce((sum, entry) => sum + entry.masks, 0), at = new Date(work.at);
   const when = at.toDateString() === new Date().toDateString() ? at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) : at.toLocaleDateString();
   const what = entries.length === 1 ? entries[0]!.name : `${entries.length} images`;
-  const rest = work.untouched ? ` Add the other ${work.untouched === 1 ? 'image' : `${work.untouched} images`} again: nothing was done there.` : '';
+  const rest = work.others ? ` Add the other ${work.others === 1 ? 'file' : `${work.others} files`} again: videos and untouched images are not kept.` : '';
   return `Go on with ${what}, ${masks} ${masks === 1 ? 'mask' : 'masks'}, from ${when}?${rest}`;
 }
 
