@@ -386,7 +386,7 @@ class Actions:
                 conversation.save(path)
                 return path
             if kind == TRACE:
-                return self._write_trace(session_id, conversation, folder / f"{stem}.trace.html", models)
+                return self._write_trace(conversation, folder / f"{stem}.trace.html", models)
             if not conversation.selected:
                 raise ConversationError("There are no masks in the answer yet.")
             check_formats({kind: EXPORTERS[kind]}, "image" if conversation.timeline is None else "video")
@@ -399,12 +399,11 @@ class Actions:
                 conversation.image, candidates, name, folder, conversation.reasons, tolerance=tolerance
             )
 
-    def _write_trace(self, session_id: str, conversation: Conversation, path: Path, models: ModelSelection) -> Path:
+    def _write_trace(self, conversation: Conversation, path: Path, models: ModelSelection) -> Path:
         if not conversation.turns:
             raise ConversationError("Nothing was asked yet.")
         is_video = conversation.timeline is not None
         provenance = self.engine.get_provenance(models.planner, models.sam3, is_video=is_video)
-        provenance = provenance.model_copy(update={"concepts": self.equip_sam3(session_id, models.sam3).keys})
         asked = [turn for turn in conversation.turns if not turn.task.by_hand] or conversation.turns
         path.write_text(to_html(asked[-1], provenance, source=conversation.name), encoding="utf-8")
         return path

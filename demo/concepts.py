@@ -35,11 +35,6 @@ class EquippedSam3:
     notes: Mapping[str, str]
     """A sentence for a visitor on each concept that it cannot look for, by phrase."""
 
-    @property
-    def keys(self) -> dict[str, str]:
-        """What an episode is saved with: the hash of each concept, by phrase."""
-        return {phrase: concept.key for phrase, concept in self.concepts.items()}
-
 
 def equip_sam3(sam3: Sam3, concepts: Mapping[str, Concept]) -> EquippedSam3:
     """Give a SAM 3 those concepts that its weights made.
