@@ -21,17 +21,10 @@ def server(serve, slow):
     return serve(Engine(planners[0].options, planners))
 
 
-def test_axe_and_fingers_find_nothing_amiss_from_the_start_to_the_strip(visit):
+def test_axe_and_fingers_find_nothing_amiss_in_the_talk(visit):
     visitor = visit(has_touch=True, bypass_csp=True, viewport=DESK)
-    inspector = Inspector(visitor.page)
+    page, inspector = visitor.page, Inspector(visitor.page)
     inspector.inspect("start")
-    inspect_talk(visitor, inspector)
-    inspect_strip(visitor, inspector)
-    assert inspector.found == {}
-
-
-def inspect_talk(visitor, inspector):
-    page = visitor.page
     visitor.begin()
     visitor.ask("all the watermelons")
     page.locator(".stage[data-masks='4'][data-busy=yes]").wait_for()
@@ -54,12 +47,14 @@ def inspect_talk(visitor, inspector):
     page.locator("#chat .step summary").first.click()
     page.get_by_role("button", name="Compare with another").last.click()
     page.locator("#chat .column").nth(1).wait_for()
-    if SHEETS:
-        inspector.inspect("compared")
+    inspector.inspect("compared")
+    assert inspector.found == {}
 
 
-def inspect_strip(visitor, inspector):
-    page = visitor.page
+def test_axe_and_fingers_find_nothing_amiss_in_the_strip(visit):
+    visitor = visit(has_touch=True, bypass_csp=True, viewport=DESK)
+    page, inspector = visitor.page, Inspector(visitor.page)
+    visitor.begin()
     page.locator("input[type=file]").set_input_files([EXAMPLES / f"{one}.webp" for one in ("cactus", "horses")])
     page.locator(".album[data-images='3']").wait_for()
     page.locator(".album form.name input").fill("hat")
@@ -68,7 +63,7 @@ def inspect_strip(visitor, inspector):
     inspector.inspect("classes and strip")
     page.locator(".stage .frame").press("?")
     inspector.inspect("all keys", has_question=False)
-    page.keyboard.press("Escape")
+    assert inspector.found == {}
 
 
 @pytest.mark.skipif(not SHEETS, reason="make test-page looks at every state")

@@ -81,12 +81,10 @@ class Inspector:
             self._note(look, rules)
             if has_question and (hidden := self.page.evaluate(HIDDEN_JS)):
                 self.found[(*look, "off the screen")] = hidden
-            if SHEETS:
-                name = "forced" if colors is FORCED else colors["color_scheme"]
+            name = "forced" if colors is FORCED else colors["color_scheme"]
+            if SHEETS and (name == "light" or state in IN_ALL_COLORS):
                 shots.setdefault(name, []).append(PIL.Image.open(io.BytesIO(self.page.screenshot())))
         for name, images in shots.items():
-            if name != "light" and state not in IN_ALL_COLORS:
-                continue
             save_sheet(images, Path(SHEETS) / f"{state.replace(' ', '-')}-{name}.webp")
         self._show(PHONE, LIGHT)
         assert self.page.evaluate("matchMedia('(pointer: coarse)').matches")
