@@ -53,9 +53,11 @@ def program(words):
 @pytest.fixture(scope="module")
 def restarted(program, words, serve):
     """The server is killed, and another one begins at its address."""
-    program.kill()
     planners = parse_planners({"planner": words, "wire": "native"})
-    return serve(Engine(planners[0].options, planners), port=program.port)
+    engine = Engine(planners[0].options, planners)
+    engine.get_sam3(engine.sam3_name)  # six pages ask at once for what they kept
+    program.kill()
+    return serve(engine, port=program.port)
 
 
 def make_folder(folder, count):
