@@ -6,8 +6,9 @@ import pytest
 from demo.engine import Engine
 from demo.planners import parse_planners
 from sam3_tool.video.writing import write_mp4
+from tests.support.axe import AXE
 from tests.support.browser import ROOT
-from tests.support.page_looks import AXE, DESK, SHEETS, Inspector
+from tests.support.page_looks import DESK, SHEETS, Inspector
 
 pytestmark = pytest.mark.skipif(not AXE.exists(), reason="axe-core is not here; make web installs it")
 EXAMPLES = ROOT / "demo" / "examples"
@@ -71,6 +72,10 @@ def test_axe_and_fingers_find_nothing_amiss_in_the_other_states(visit, tmp_path,
     visitor = visit(has_touch=True, bypass_csp=True, viewport=DESK)
     page, inspector = visitor.page, Inspector(visitor.page)
     visitor.begin()
+    page.locator("input[type=file]").set_input_files(EXAMPLES / "horses.webp")
+    page.locator(".album[data-images='2']").wait_for()
+    page.locator(".album .entry").first.locator(".show").click()
+    visitor.has_image()
     for act, state in (("ask", "ask all"), ("set", "data set")):
         page.locator(f"[data-act={act}]").click()
         inspector.inspect(state)
@@ -84,7 +89,7 @@ def test_axe_and_fingers_find_nothing_amiss_in_the_other_states(visit, tmp_path,
     (tmp_path / "notes.txt").write_text("no image")
     page.locator("input[type=file]").set_input_files([tmp_path / "clip.mp4", tmp_path / "notes.txt"])
     page.locator(".album .notes li").first.wait_for()
-    page.locator(".album .entry").nth(1).locator(".show").click()
+    page.locator(".album .entry").nth(2).locator(".show").click()
     page.locator(".stage[data-medium=video][data-busy=no]").wait_for()
     inspector.inspect("a video and a note")
     page.locator(".album .entry").first.locator(".show").click()

@@ -14,9 +14,8 @@ from typing import Any
 import PIL.Image
 from playwright.sync_api import Page
 
-from tests.support.browser import ROOT
+from tests.support.axe import CONTRAST, find_violations
 
-AXE = ROOT / "web" / "node_modules" / "axe-core" / "axe.min.js"
 SHEETS = os.environ.get("PAGE_SHEETS", "")
 """Where sheets go; '' for the small look."""
 Look = tuple[dict[str, int], dict[str, str], dict[str, Any]]
@@ -25,7 +24,6 @@ TABLET, WALL = {"width": 820, "height": 1180}, {"width": 2560, "height": 1440}
 SIZES = (PHONE, TABLET, DESK, WALL)
 LIGHT, DARK = {"color_scheme": "light", "forced_colors": "none"}, {"color_scheme": "dark", "forced_colors": "none"}
 FORCED = {"color_scheme": "light", "forced_colors": "active"}
-CONTRAST = {"runOnly": ["color-contrast"]}
 SMALL_LOOKS: Sequence[Look] = [
     *((size, LIGHT, {}) for size in (PHONE, DESK)),
     *((size, DARK, CONTRAST) for size in (DESK, PHONE)),
@@ -34,12 +32,6 @@ SMALL_LOOKS: Sequence[Look] = [
 """Sizes and colours, with what axe-core looks for: other colours change nothing but the contrast."""
 ALL_LOOKS: Sequence[Look] = [(size, colors, {}) for colors in (LIGHT, DARK, FORCED) for size in SIZES]
 RECOLORED = "() => document.body.classList.contains('dark') === matchMedia('(prefers-color-scheme: dark)').matches"
-AXE_JS = """async (rules) => {
-  const { violations } = await axe.run(document, { ...rules, resultTypes: ['violations'] });
-  const describe = ({ target, failureSummary }) => `${target} ${failureSummary}`;
-  return Object.fromEntries(violations.map(({ id, nodes }) => [id, nodes.map(describe)]));
-}"""
-"""Only violations leave the browser: all that passes is megabytes."""
 SMALL = """() => [...document.querySelectorAll('button, summary, select, textarea, input, [role=button]')]
   .filter((one) => !one.disabled && one.checkVisibility({visibilityProperty: true, opacityProperty: false}))
   .map((one) => [one, (one.closest('label') ?? one).getBoundingClientRect(), one.getBoundingClientRect()])
@@ -98,9 +90,7 @@ class Inspector:
         self.page.evaluate(SETTLED_JS)
 
     def _note(self, look: tuple[str, ...], rules: dict[str, Any]) -> None:
-        if not self.page.evaluate("Boolean(window.axe)"):
-            self.page.evaluate(AXE.read_text("utf-8"))
-        for rule, nodes in self.page.evaluate(AXE_JS, rules).items():
+        for rule, nodes in find_violations(self.page, rules).items():
             self.found[(*look, rule)] = nodes
 
 
