@@ -130,6 +130,7 @@ window.addEventListener('sam3-state', (event) => {
 const keeper = new Keeper(
   server, album, (note) => showNotes([...notes, note]), (isUnsaved) => { root.dataset.unsaved = isUnsaved ? 'yes' : 'no'; },
 );
+window.addEventListener('sam3-said', () => keeper.noteChange(album.current));
 const offer = new WorkOffer(findNode(root, '.kept'), keeper, album, takeFiles);
 let isOffered = false, session = '';
 

@@ -117,7 +117,7 @@ export class Talk implements TalkHost {
   }
 
   private apply(news: News): void {
-    const before = this.shown.length, stuck = this.isNearEnd;
+    const before = this.shown.length, stuck = this.isNearEnd, wasShown = this.version > 0, wasBusy = this.isBusy;
     const known = new Map(this.shown.map((one) => [one.entry.key, one]));
     const tail = news.tail.flatMap((entry) => {
       const old = known.get(entry.key);
@@ -132,6 +132,7 @@ export class Talk implements TalkHost {
     this.pending = news.pending;
     if (news.pending) this.waiting.show(news.pending);
     if (news.canvas) tellPage('sam3-change', news.canvas);
+    if (wasShown && !news.pending && (news.tail.length || wasBusy)) tellPage('sam3-said', null); // also where no mask changed
     this.draw();
     if (stuck || this.shown.length !== before) this.chat.scrollTop = this.chat.scrollHeight;
     if (this.shown.length !== before) this.sayNews();
