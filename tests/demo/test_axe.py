@@ -49,7 +49,7 @@ def test_axe_and_fingers_find_nothing_amiss_in_the_talk(visit):
     page.get_by_role("button", name="Compare with another").last.click()
     page.locator("#chat .column").nth(1).wait_for()
     inspector.inspect("compared")
-    assert inspector.found == {}
+    inspector.check_nothing_found()
 
 
 def test_axe_and_fingers_find_nothing_amiss_in_the_strip(visit):
@@ -64,7 +64,7 @@ def test_axe_and_fingers_find_nothing_amiss_in_the_strip(visit):
     inspector.inspect("classes and strip")
     page.locator(".stage .frame").press("?")
     inspector.inspect("all keys", has_question=False)
-    assert inspector.found == {}
+    inspector.check_nothing_found()
 
 
 @pytest.mark.skipif(not SHEETS, reason="make test-page looks at every state")
@@ -104,7 +104,7 @@ def test_axe_and_fingers_find_nothing_amiss_in_the_other_states(visit, tmp_path,
     server.stop()
     again.get_by_text("The server does not answer").wait_for()
     inspector.inspect("no server")
-    assert inspector.found == {}
+    inspector.check_nothing_found()
 
 
 def drag_box(visitor, start, end):

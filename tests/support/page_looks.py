@@ -83,6 +83,11 @@ class Inspector:
         if small := self.page.evaluate(SMALL):
             self.found[state, "smaller than 44 pixels"] = small
 
+    def check_nothing_found(self) -> None:
+        """Fail with a line for everything that is amiss."""
+        lines = [f"{', '.join(look)}: {nodes}" for look, nodes in self.found.items()]
+        assert not lines, "\n".join(lines)
+
     def _show(self, size: dict[str, int], colors: dict[str, Any]) -> None:
         self.page.set_viewport_size(size)  # type: ignore[arg-type]
         self.page.emulate_media(**colors, reduced_motion="reduce")
