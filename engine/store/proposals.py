@@ -16,7 +16,7 @@ from engine.store.shards import close_shards, read_proposals, write_shard
 from sam3_tool.system.unfinished_files import clear_leftovers
 
 KEYS_AT_A_TIME = 512
-PlaceKey = TypeVar("PlaceKey", str, int)
+PlaceKey = TypeVar("PlaceKey")
 
 
 @dataclass(frozen=True)
