@@ -313,11 +313,8 @@ class VideoNetwork:
         An object that others cover for the most part is not remembered there.
         """
         large = _resize(logits[:, None], self.mask_size)
-        highest = (
-            large.argmax(dim=0, keepdim=True) == torch.arange(len(large), device=large.device)[:, None, None, None]
-        )
         inside = large > 0
-        before, after = (mask.flatten(1).sum(dim=1) for mask in (inside, inside & highest))
+        before, after = (mask.flatten(1).sum(dim=1) for mask in (inside, inside & _find_highest(large)))
         is_covered = after / before.clamp(min=1) < MIN_REMAINING_SHARE
         large = torch.where(is_covered[:, None, None, None], large.clamp(max=MASK_BIAS), large)
         presences = torch.where((large > 0).flatten(1).any(dim=1), -MASK_BIAS, MASK_BIAS)
@@ -332,6 +329,19 @@ class VideoNetwork:
 
 def _resize(masks: torch.Tensor, size: tuple[int, int], *, antialias: bool = False) -> torch.Tensor:
     return functional.interpolate(masks, size=size, mode="bilinear", align_corners=False, antialias=antialias)
+
+
+def _find_highest(logits: torch.Tensor) -> torch.Tensor:
+    """Return bool, (K, 1, h, w): where each object has the highest logit; of several, the first one has the pixel.
+
+    On a CPU `amax` over the objects takes a small part of the time of `argmax`, which then only settles ties.
+    """
+    if logits.device.type == "cpu":
+        highest = logits == logits.amax(dim=0, keepdim=True)
+        if int(highest.sum()) == highest[0].numel():
+            return highest
+    order = torch.arange(len(logits), device=logits.device)[:, None, None, None]
+    return logits.argmax(dim=0, keepdim=True) == order
 
 
 def _stretch(masks: torch.Tensor) -> torch.Tensor:

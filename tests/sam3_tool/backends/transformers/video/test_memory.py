@@ -205,3 +205,14 @@ def test_a_frame_is_read_as_the_tracker_reads_an_image(network, picture):
     tracker, trunk = network._tracker, network.encode([picture])[0].trunk
     for found, expected in zip(FrameReader(tracker.model)(trunk), tracker.compute_levels(trunk), strict=True):
         assert torch.allclose(found, expected, atol=1e-4)
+
+
+def test_where_objects_are_equally_sure_the_first_one_has_the_pixel(small):
+    logits = torch.full((3, *small.low_size), -5.0)
+    logits[:2, 2:6, 2:6] = 3.0  # the same place, as surely
+    logits[2, 8:12, 8:12] = 2.0
+    _, presences = small.separate_associated(logits)
+    assert (presences > 0).tolist() == [True, False, True]
+    for row in (0, 2):
+        apart, _ = small.separate_associated(logits[[row]])
+        assert torch.equal(small.separate_associated(logits)[0][row], apart[0])
