@@ -19,18 +19,28 @@ PHRASES = ("object", "red object", "blue object", "green object", "yellow object
 
 
 class CountingBackend:
-    """Another backend, and how many images it encoded."""
+    """Another backend, how many images it encoded, and how long it encoded and searched them."""
 
     def __init__(self, backend: Any) -> None:
         self._backend = backend
         self.encoded = 0
+        self.encode_seconds = self.detect_seconds = 0.0
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._backend, name)
 
     def encode(self, images: Sequence[Image]) -> Any:
         self.encoded += len(images)
-        return self._backend.encode(images)
+        start = time.process_time()
+        embeddings = self._backend.encode(images)
+        self.encode_seconds += time.process_time() - start
+        return embeddings
+
+    def detect(self, embeddings: Sequence[Any], prompts: Sequence[Any]) -> Any:
+        start = time.process_time()
+        found = self._backend.detect(embeddings, prompts)
+        self.detect_seconds += time.process_time() - start
+        return found
 
 
 def draw_pan(length: int, *, size: tuple[int, int] = (240, 320)) -> Video:
@@ -66,10 +76,16 @@ def measure_phrases(backend: Any, video: Video, phrases: Sequence[str]) -> str:
     objects = max(sum(map(len, tracked.ids)) for tracked in frames)
     sessions = measure_seconds(lambda: [list(Sam3(apart).track(video, phrase)) for phrase in phrases])
     return (
-        f"{len(phrases)} phrases, at most {objects} objects: {1000 * seconds / len(video):.0f} ms a frame with"
-        f" {together.encoded / len(video):g} encodes; a session each {1000 * sessions / len(video):.0f} ms with"
-        f" {apart.encoded / len(video):g}: {sessions / seconds:.2f} times as long"
+        f"{len(phrases)} phrases, at most {objects} objects: {_describe_cost(together, seconds, len(video))};"
+        f" a session each {_describe_cost(apart, sessions, len(video))}: {sessions / seconds:.2f} times as long"
     )
+
+
+def _describe_cost(backend: CountingBackend, seconds: float, frames: int) -> str:
+    whole, encode, detect = (
+        f"{1000 * part / frames:.0f} ms" for part in (seconds, backend.encode_seconds, backend.detect_seconds)
+    )
+    return f"{whole} a frame with {backend.encoded / frames:g} encodes ({encode}) and searches ({detect})"
 
 
 def measure_rules(video: Video, number: int) -> float:
