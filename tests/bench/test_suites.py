@@ -29,6 +29,7 @@ from bench.suites.episode import measure_episode
 from bench.suites.overhead import PARTS, PLANS, run_round
 from bench.suites.sam3 import count_operations, measure_parts, measure_phrases, measure_sam3
 from bench.suites.toolsets import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, compute_published_cost, measure_costs
+from bench.suites.videos.long_video import OBJECTS, measure_long_video
 from bench.suites.videos.tracking import OVERHEAD_TRACKS, DrawnFrames, measure_tracking
 from sam3_tool import ConceptPrompt, remove_overlaps
 
@@ -230,3 +231,11 @@ def test_a_frame_of_a_video_is_measured_part_by_part():
     boxes = [source.locate_object(number, 2) for number in range(5)]
     pixels = source.read_frame(2).pixels
     assert all((pixels[(y0 + y1) // 2, (x0 + x1) // 2] != 208).any() for x0, y0, x1, y1 in boxes)
+
+
+def test_memory_in_the_course_of_a_long_video_is_told_as_it_goes():
+    first, last = measure_long_video(frames=(15, 16), cache_mib=1)
+    assert list(first.rows) == list(last.rows[:1])
+    assert [row[:2] for row in last.rows] == [(15, OBJECTS), (16, OBJECTS)]
+    allocated = [row[2] for row in last.rows]
+    assert abs(allocated[1] - allocated[0]) < 0.05 * allocated[0]

@@ -55,7 +55,7 @@ def _build_table(rows: Sequence[tuple[int | float, ...]], name: str, cache_mib: 
         "largest change of what is allocated": f"{100 * (max(allocated) - min(allocated)) / allocated[0]:.1f} %",
     }
     title = f"memory in the course of a video of {WIDTH} x {HEIGHT}"
-    return Table("long-video", title, ("frames", "objects", "allocated, MiB", "process, MiB"), rows, about)
+    return Table("long-video", title, ("frames", "objects", "allocated, MiB", "process, MiB"), tuple(rows), about)
 
 
 def main() -> None:
