@@ -34,7 +34,7 @@ def draw_errors(axes: Axes, table: Table) -> None:
     for way, points in lines.items():
         shares, found_shares, lows, highs = zip(*points, strict=True)
         is_bound = way not in LABEL_WAYS
-        axes.plot(shares, found_shares, label=way, **({"linestyle": "--"} if is_bound else {"marker": "o"}))
+        axes.plot(shares, found_shares, label=way, linestyle="--" if is_bound else "-", marker="" if is_bound else "o")
         if not is_bound:
             axes.fill_between(shares, lows, highs, alpha=0.15)
     axes.set(xlabel="pairs that people look at, %", ylabel="errors found, %", ylim=(0, 102))

@@ -1,6 +1,6 @@
 """How right labels are that nobody looks at, by the share of pairs that this is so for, with and without masks."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,7 +10,7 @@ from engine.quality.ordering import compute_pair_risk
 from engine.simulation import SimulatedPair
 
 CURVE_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
-PairEstimator = Callable[[SimulatedPair], tuple[float, Sequence[float]]]
+PairEstimator = Callable[[SimulatedPair], tuple[float, Iterable[float]]]
 """Returns the chance that a pair is covered, and that of each mask to be right."""
 
 
@@ -26,7 +26,8 @@ class PrecisionCurve:
     @classmethod
     def from_estimates(cls, pairs: Sequence[SimulatedPair], estimate: PairEstimator) -> "PrecisionCurve":
         """Order pairs by what a verifier says of them."""
-        order = np.argsort([compute_pair_risk(*estimate(pair)) for pair in pairs], kind="stable")
+        estimates = [estimate(pair) for pair in pairs]
+        order = np.argsort([compute_pair_risk(coverage, [*masks]) for coverage, masks in estimates], kind="stable")
         chosen = [pairs[place] for place in order]
         return cls(
             np.array([pair.is_right for pair in chosen], bool),
