@@ -20,13 +20,18 @@ def reword_query(text: str) -> str:
     >>> reword_query("the lower of the two shelves"), reword_query("no dogs, just cats")
     ('the lowest of the two shelves', 'cats')
     """
-    if len(text) > MAX_LETTERS:
+    if len(text) > MAX_LETTERS or _MARKERS.isdisjoint(text.split()):
         return text
     for pattern, plain in _REWORDINGS:
         text = pattern.sub(plain, text)
     return _OWNED.sub(_name_owner, text)
 
 
+_MARKERS = {
+    *("i", "up", "down", "over", "way", "out", "no", "not", "neither", "whichever", "those", "ones", "contain", "of"),
+    *("contains", "containing", "has", "have", "having", "with", "another", "other", "its"),
+}
+"""Each rewording needs one of these words; most queries have none, and are done at once."""
 _ARTICLE = r"(?:the|this|that|these|those|my|your|our|a|an)"
 _OUTERMOST = {"lower": "lowest", "upper": "highest", "higher": "highest", "left": "leftmost", "right": "rightmost"}
 _REWORDINGS = [
