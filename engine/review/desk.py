@@ -87,6 +87,7 @@ class ReviewDesk:
         self._lock = RLock()
         self._audit = read_audit_sample(store)
         self._changes, self._version = ChangeFinder(), read_data_version(store.database)
+        self._changed: dict[str, None] = {}
 
     def synchronize(self) -> int:
         """Write what the log lacks, and fill the queue with what the pairs need. Call it once at the start.
@@ -239,20 +240,31 @@ class ReviewDesk:
         return [entry for entry in entries if isinstance(entry, Reproposal)][-count:]
 
     def follow_store(self) -> int:
-        """Ask for what another process has proposed or judged since; return the number of its pairs.
+        """Ask for what another process has proposed, judged or drawn since; return the number of pairs that changed.
 
         Raises:
-            EngineError: The store cannot be read or written.
+            EngineError: The store cannot be read or written. The next call goes on with the pairs that are left.
         """
         version = read_data_version(self.store.database)
-        if version == self._version:
-            return 0
-        changed = self._changes.find_pairs(self.store.database)
+        if version != self._version:
+            self._changed |= dict.fromkeys(self._changes.find_pairs(self.store.database))
+            self._changed |= dict.fromkeys(self._read_new_audits())
+            self._version = version
+        changed = [*self._changed]
         for key in changed:
-            with self._lock:
-                self._take_over(key)
-        self._version = version
+            del self._changed[key]
+            try:
+                with self._lock:
+                    self._take_over(key)
+            except BaseException:
+                self._changed[key] = None  # behind the others, lest a pair that cannot be read holds them up
+                raise
         return len(changed)
+
+    def _read_new_audits(self) -> list[str]:
+        """Read which labels of models `engine audit` has drawn since, for people to look at."""
+        before, self._audit = self._audit, read_audit_sample(self.store)
+        return sorted(self._audit - before)
 
     def _take_over(self, key: str) -> None:
         """Ask for what a pair needs now that a run has proposed its masks or judged them."""

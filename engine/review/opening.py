@@ -1,6 +1,7 @@
 """Opening a project for review: one process that writes, with its queue filled."""
 
 import logging
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -78,7 +79,8 @@ def follow_runs(desk: ReviewDesk) -> Iterator[None]:
         while not end.wait(FOLLOW_SECONDS):
             try:
                 desk.follow_store()
-            except EngineError as error:  # the next time may go better; answers are kept all the same
+            except (EngineError, sqlite3.Error, OSError) as error:
+                # the next time may go better; answers are kept all the same
                 logger.warning("what a run has proposed is not shown yet: %s", error)
 
     thread = Thread(target=follow, name="follow-runs", daemon=True)
@@ -96,8 +98,6 @@ def open_queue(path: Path) -> ReviewQueue:
     Raises:
         EngineError: It is damaged, or something else.
     """
-    import sqlite3
-
     try:
         return ReviewQueue(path)
     except sqlite3.DatabaseError as error:

@@ -66,7 +66,9 @@ class MasksStage:
                 context.report_progress(self.name, meter)
         if changed := buffer.changed:
             context.on_note(f"{changed:,} of {len(work.again):,} pairs that were proposed again have other masks now")
-        return StageReport(self.name, done, "pairs proposed", work.count - done - errors, errors)
+        if finished := buffer.finished:
+            context.on_note(f"{finished:,} pairs that people finished meanwhile stay as they are")
+        return StageReport(self.name, done - finished, "pairs proposed", work.count - done - errors, errors)
 
     def _propose_image(self, context: RunContext, key: str, keys: Sequence[str]) -> list[Proposal]:
         """Propose masks for pairs of one image. Raises ImageError."""
@@ -140,6 +142,8 @@ class ProposalBuffer:
     policy: StatePolicy = NO_POLICY
     changed: int = field(default=0, init=False)
     """Pairs whose masks are others than before."""
+    finished: int = field(default=0, init=False)
+    """Pairs that were not written, since people had finished them meanwhile."""
     _waiting: list[Proposal] = field(default_factory=list, init=False)
     _since: float = field(default=0.0, init=False)
 
@@ -158,6 +162,7 @@ class ProposalBuffer:
             with self.store.database.write():  # nobody finishes a pair between the look at it and the writing
                 kept = [one for one in waiting if not self._is_finished(one.pair)]
                 self.changed += self.store.add_proposals(kept, at=time())
+            self.finished += len(waiting) - len(kept)
 
     def _is_finished(self, pair: str) -> bool:
         """Whether people have finished a pair since it was chosen for other masks."""

@@ -3,18 +3,21 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
 from engine.errors import EngineError
-from engine.pairs import Judgement
+from engine.pairs import Judgement, LogRecord
 from engine.project.beginning import Materials, begin_engine
+from engine.quality.auditing import draw_audit_sample
 from engine.review.desk import QUEUE_FILE, ReviewDesk
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewOpinion
 from engine.running import build_stages, run_stages
 from engine.stages.stage import RunContext
+from engine.states import PairSummary, StatePolicy, Thresholds
 from engine.store.store import EngineStore
 from sam3_tool import Sam3
 from tests.support.engines import SteadyBackend, run_engine, write_photos
@@ -55,6 +58,55 @@ def test_what_is_proposed_meanwhile_comes_to_the_people_who_review(folder: Path,
     assert desk.follow_store() == 0
 
 
+def test_a_pair_that_cannot_be_taken_over_is_tried_again_and_holds_no_other_up(folder: Path, tmp_path: Path):
+    begun, troubles = list[str](), [EngineError("the disk is full"), EngineError("the disk is full")]
+
+    def learn(summary: PairSummary, records: Iterable[LogRecord]) -> None:
+        begun.append(summary.pair.key)
+        if troubles:
+            raise troubles.pop()
+
+    with EngineStore.open(folder, task="review") as store:
+        queue = ReviewQueue(folder / QUEUE_FILE)
+        desk = ReviewDesk(store, queue, learn=learn)
+        desk.synchronize()
+        write_photos(tmp_path / "photos", 4)
+        begin_engine(folder, Materials(images=tmp_path / "photos"))
+        run_meanwhile(folder)
+        for _ in range(2):
+            with pytest.raises(EngineError, match="the disk is full"):
+                desk.follow_store()
+        assert desk.follow_store() == 4
+        assert (len(begun), len({*begun}), len({*begun[:2]})) == (6, 4, 2)
+        assert queue.count_pairs() == (8, 4)
+        queue.close()
+
+
+def test_labels_that_an_audit_draws_meanwhile_come_to_the_people_who_review(folder: Path):
+    policy = StatePolicy(mv=Thresholds(accept=0.5), ev=Thresholds(accept=0.5))
+    judge_all(folder)
+    with EngineStore.open(folder, task="review") as store:
+        queue = ReviewQueue(folder / QUEUE_FILE)
+        desk = ReviewDesk(store, queue, policy=policy)
+        desk.synchronize()
+        assert queue.count_pairs() == (0, 0)
+        with EngineStore.open(folder, task="work") as working:
+            drawn = draw_audit_sample(working, policy, 2, seed=0)
+        assert desk.follow_store() == 2
+        assert {item.pair for item in queue.take_items("anna", "ev", count=9)} == {*drawn}
+        queue.close()
+
+
+def judge_all(folder: Path) -> None:
+    """A model accepts all masks, and that nothing is missing."""
+    with EngineStore.open(folder) as store:
+        for summary in [*store.iterate_summaries()]:
+            said = {"pair": summary.pair.key, "choice": "accept", "by": "model:signals@12", "at": 1.0, "drawn": "auto"}
+            masks = [Judgement(**said, stage="mv", mask=at, probability=0.9) for at in range(summary.mask_count)]
+            shown = tuple(range(summary.mask_count))
+            store.append([*masks, Judgement(**said, stage="ev", shown=shown, probability=0.9)])
+
+
 def test_two_runs_and_two_reviews_are_refused_and_forgetting_needs_the_folder_alone(folder: Path, desk: ReviewDesk):
     with pytest.raises(EngineError, match="another process lets people review"):
         EngineStore.open(folder, task="review")
@@ -82,7 +134,7 @@ def test_an_answer_about_earlier_masks_goes_to_the_same_masks_of_the_new_proposa
 
 def test_what_people_finish_while_other_weights_propose_stays_as_it_is(folder: Path, desk: ReviewDesk):
     [item] = desk.queue.take_items("anna", "ev", count=1)
-    before = desk.store.read_proposal(item.pair)
+    before, notes = desk.store.read_proposal(item.pair), list[str]()
 
     def answer_first(text: str) -> None:
         if text.startswith("masks: 1 of"):
@@ -93,9 +145,11 @@ def test_what_people_finish_while_other_weights_propose_stays_as_it_is(folder: P
             store=store,
             load_sam3=lambda: Sam3(SteadyBackend(0.9, fingerprint="f00d")),
             on_progress=answer_first,
+            on_note=notes.append,
         )
-        for _ in run_stages(context, build_stages(store)):
-            pass
+        reports = {report.stage: report for report in run_stages(context, build_stages(store))}
+    assert (reports["masks"].done, reports["masks"].left) == (3, 0)
+    assert "1 pairs that people finished meanwhile stay as they are" in notes
     assert desk.read_state(item.pair).name == "final"
     assert desk.store.read_proposal(item.pair) == before
 
