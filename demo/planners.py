@@ -7,10 +7,11 @@ from typing import Any
 
 from agent.cli.options.segment_options import PLANNER_OPTIONS, Options
 from agent.core.errors import UsageError
+from sam3_tool.system.paths import is_there
 
 GRAMMAR = "grammar"
 MAX_NAME_LENGTH = 60
-"""Characters of a name for visitors."""
+"""Characters of a name that is given for visitors."""
 NEUTRAL_OPTIONS: Mapping[str, Any] = dict.fromkeys(PLANNER_OPTIONS)
 """The options that one kind of planner takes only, unset."""
 
@@ -53,9 +54,10 @@ def parse_planners(values: Mapping[str, Any]) -> tuple[OfferedPlanner, ...]:
         ['grammar', 'big']
     """
     words = [parse_planner_word(word) for word in values["planner"]]
-    for name in (word.name for word in words):
-        if [word.name for word in words].count(name) > 1:
-            raise UsageError(f"--planner: two planners are called {name!r}; give one another name, as in NAME={name}")
+    names = [word.name for word in words]
+    for name, spec in ((word.name, word.spec) for word in words):
+        if names.count(name) > 1:
+            raise UsageError(f"--planner: two planners are called {name!r}; give one another name, as in NAME={spec}")
     taken = [Options(planner=word.spec).list_taken_options() for word in words]
     reached = {name for names in taken for name in names}
     return tuple(
@@ -85,7 +87,9 @@ def parse_planner_word(word: str) -> PlannerWord:
     spec, base_url = _split_address(after if is_named else word)
     if not spec.strip():
         raise UsageError(f"--planner: no planner stands in {word!r}; expected [NAME=]PLANNER[@URL]")
-    name = before.strip() if is_named else name_planner(spec)
+    if not is_named:
+        return PlannerWord(name_planner(spec), spec.strip(), base_url)
+    name = before.strip()
     if not name or len(name) > MAX_NAME_LENGTH or not name.isprintable():
         raise UsageError(
             f"--planner: the name before the = in {word!r:.90} must have 1 to {MAX_NAME_LENGTH} printable characters"
@@ -110,7 +114,7 @@ def name_planner(spec: str) -> str:
         ('openai:Qwen/Qwen3-VL-8B', 'transformers:Qwen3-VL-8B')
     """
     kind, colon, model = spec.strip().partition(":")
-    is_path = model.startswith(("/", "~", ".", "\\")) or "://" in model or model[1:3] == ":\\" or Path(model).exists()
+    is_path = model.startswith(("/", "~", ".", "\\")) or "://" in model or model[1:3] == ":\\" or is_there(Path(model))
     if not colon or not is_path:
         return spec.strip()
     last = model.replace("\\", "/").rstrip("/").rpartition("/")[2]

@@ -44,8 +44,9 @@ def answer_request(actions: Actions, data: Any) -> dict[str, Any]:
     except (InvalidEventError, LookupError) as error:
         return {"error": str(error)}
     with session.batch_lock:
-        before = canvas_state(actions.sessions[batch.session])
-        is_shown = batch.key in ("", before["key"])
+        session = actions.sessions[batch.session]
+        before = canvas_state(session)
+        is_shown = batch.key in ("", before["key"]) or count_made(session, batch) == len(batch.edits)
         notes = apply_batch(actions, batch) if is_shown else [OTHER_IMAGE]
         after = canvas_state(actions.sessions[batch.session])
     return {
@@ -55,10 +56,15 @@ def answer_request(actions: Actions, data: Any) -> dict[str, Any]:
     }
 
 
+def count_made(session: Session, batch: EditBatch) -> int:
+    """Count the edits of a batch that were made already, when it came before: its answer was lost."""
+    page, made = session.made_edits
+    return min(len(batch.edits), max(0, made - batch.first)) if page == batch.page else 0
+
+
 def apply_batch(actions: Actions, batch: EditBatch) -> list[str]:
     """Make the edits in order, but those that were made already, and return why some were refused."""
-    made = actions.sessions[batch.session].made_edits
-    skipped = max(0, made[1] - batch.first) if made[0] == batch.page else 0
+    skipped = count_made(actions.sessions[batch.session], batch)
     notes = []
     for number, edit in enumerate(batch.edits[skipped:], start=batch.first + skipped):
         session = apply_edit(actions, batch.session, batch.sam3, edit)

@@ -57,10 +57,17 @@ def test_a_page_always_offers_the_grammar_whatever_options_another_planner_has()
     assert [*Engine(only.options, (only,)).offered] == ["openai:A", "grammar"]
 
 
+@pytest.mark.parametrize("model", ["accounts/fireworks/models/" + "a" * 60, "a" * 300])
+def test_a_planner_without_a_name_may_be_as_long_as_its_model(model):
+    (only,) = make_planners(f"openai:{model}")
+    assert only.name == f"openai:{model}"
+
+
 @pytest.mark.parametrize(
     ("words", "values", "said"),
     [
         (["grammar", "grammar"], {}, "two planners are called 'grammar'"),
+        (["a=grammar", "a=openai:B"], {}, "give one another name, as in NAME=grammar"),
         (["a=grammar", "b="], {}, "no planner stands in 'b='"),
         (["=grammar"], {}, "must have 1 to 60 printable characters"),
         (["grammar", "replay:x"], {"base_url": "http://here/v1"}, "--base-url is of no use to --planner grammar"),

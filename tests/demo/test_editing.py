@@ -75,6 +75,9 @@ def test_an_edit_of_the_image_before_is_not_made_in_the_next_one(browser):
     assert (browser.selected, reply["notes"], reply["done"]) == ((1, 2, 3, 4), [OTHER_IMAGE], 2)
     assert browser.send(click(CHERRY), key=shown)["notes"] == []
     assert browser.selected == (1, 2, 3, 4, 5)
+    browser.actions.open_example(browser.session_id, "horses")
+    again = browser.send(click(CHERRY), first=2, key=shown)  # its answer was lost
+    assert (again["notes"], again["done"]) == ([], 3)
 
 
 def test_a_click_outside_the_object_begins_another_one_unless_it_is_to_extend_it(browser):
