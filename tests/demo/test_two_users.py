@@ -173,7 +173,7 @@ def test_two_phones_tap_an_example_each_at_once(phones):
     wait_kept(eve, finn)
 
 
-def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotators, restarted, shots, tmp_path):
+def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotators, restarted, shoot, tmp_path):
     anna, ben = annotators
     go_on(anna, "12 images")
     go_on(ben, "2 images")
@@ -182,7 +182,7 @@ def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotat
     anna.page.locator(".album .place:has-text('2 of 12')").wait_for()
     anna.page.locator(".album .class[data-class='ripe cherry']").wait_for()
     assert ben.page.locator(".album .class[data-class='ripe cherry']").count() == 0
-    anna.page.screenshot(path=shots / "two-annotators.png")
+    shoot(anna.page, "two-annotators.png")
     anna.page.locator("[data-act=set]").click()
     anna.page.locator(".album .dataset select").select_option("coco-polygons")
     with anna.page.expect_download() as fetched:
@@ -195,7 +195,7 @@ def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotat
     assert all(known.annToMask(row).any() for row in known.loadAnns(known.getAnnIds()))
 
 
-def test_both_researchers_find_their_versions_and_go_on(researchers, restarted, shots):
+def test_both_researchers_find_their_versions_and_go_on(researchers, restarted, shoot):
     carla, dan = researchers
     go_on(carla, "fruit.webp")
     carla.page.locator("#chat .column.shown h2:text-is('thinker')").wait_for()
@@ -203,7 +203,7 @@ def test_both_researchers_find_their_versions_and_go_on(researchers, restarted, 
     assert other.locator(".agreement").inner_text() == "2 the same, 2 only here"
     other.get_by_role("button", name="Use this answer").click()
     carla.sees(masks=4)
-    carla.page.screenshot(path=shots / "two-researchers.png")
+    shoot(carla.page, "two-researchers.png")
     go_on(dan, "fruit.webp")
     dan.page.locator("#chat .versions", has_text="2 / 2").wait_for()
     dan.page.get_by_label("The version before").click()
@@ -214,7 +214,7 @@ def test_both_researchers_find_their_versions_and_go_on(researchers, restarted, 
     assert "only the largest" not in carla.said
 
 
-def test_both_phones_go_on_and_one_takes_its_masks_along(phones, restarted, shots):
+def test_both_phones_go_on_and_one_takes_its_masks_along(phones, restarted, shoot):
     eve, finn = phones
     go_on(eve, "fruit.webp, 4 masks")
     go_on(finn, "cactus.webp, 2 masks")
@@ -224,7 +224,7 @@ def test_both_phones_go_on_and_one_takes_its_masks_along(phones, restarted, shot
     eve.page.locator("#query textarea").tap()
     eve.ask("only the largest")
     eve.sees(masks=1)
-    eve.page.screenshot(path=shots / "two-phones.png")
+    shoot(eve.page, "two-phones.png")
     assert eve.download("PNG, one picture per mask").stat().st_size
     assert "only the largest" not in finn.said
     finn.page.evaluate(LATER_PAGE_JS)

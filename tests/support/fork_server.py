@@ -49,7 +49,7 @@ def serve_forks(requests: socket.socket) -> None:
         command, files, _, _ = socket.recv_fds(requests, LONGEST_COMMAND, 4)
         if not files:  # the tests have ended
             os._exit(0)
-        for module in MODULES_OF_COMMANDS.get(command.decode(), ()):
+        for module in MODULES_OF_COMMANDS.get(command.decode(errors="replace"), ()):
             import_module(module)
         if os.fork() == 0:
             requests.close()
