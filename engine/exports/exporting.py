@@ -10,7 +10,7 @@ from engine.errors import EngineError
 from engine.exports.final_pairs import MADE_BY, FinalPairs
 from engine.exports.folders import fill_new_folder
 from engine.states import StatePolicy
-from engine.store.media import count_forgotten
+from engine.store.changes import LogMoment
 from engine.store.store import NO_POLICY, EngineStore
 
 ExportForm = Literal["saco", "coco", "parquet", "webdataset", "verifier"]
@@ -94,8 +94,8 @@ def _export_examples(
 ) -> ExportReport:
     from engine.exports.formats.verifier import VerifierExport
 
-    position, forgotten = store.last_position, count_forgotten(store.database)
-    export = VerifierExport(store, unfinished, position=position)
+    moment = LogMoment(store.database)
+    export = VerifierExport(store, unfinished, position=moment.position)
     names = export.write_files()
     for text in export.unreadable.values():
         on_note(text)
@@ -104,8 +104,7 @@ def _export_examples(
             f"{store.folder} has no answer of a person to learn from yet; judge some pairs to the end with:"
             f" sam3-agent engine review {store.folder}"
         )
-    if count_forgotten(store.database) != forgotten:
-        raise EngineError(f"images of {store.folder} were forgotten while it was exported; export once more")
-    info = {"made_by": MADE_BY, "format": "verifier", "log_position": position}
+    moment.check_masks()
+    info = {"made_by": MADE_BY, "format": "verifier", "log_position": moment.position}
     counts = {"examples": dict(sorted(export.examples.items())), "kinds": dict(sorted(export.kinds.items()))}
     return ExportReport(folder, tuple(names), {**info, **counts, "decided_by": "human"})

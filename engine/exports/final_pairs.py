@@ -14,9 +14,9 @@ from engine.exports.opinions import Opinion, list_opinions
 from engine.exports.reading import ImageNamer
 from engine.exports.selection import REASONS, PairUse, decide_final_use
 from engine.images import EngineImage
-from engine.pairs import Pair, Reproposal
+from engine.pairs import Pair
 from engine.states import PairDecision, PairHistory, PairState, StatePolicy, list_standing_entries
-from engine.store.media import count_forgotten
+from engine.store.changes import LogMoment
 from engine.store.store import EngineStore
 from sam3_tool.errors import ImageError
 from sam3_tool.masks.rle import RleMask
@@ -105,6 +105,9 @@ class FinalPairs:
         with_trail: bool = False,
         on_note: Callable[[str], None] = lambda text: None,
     ) -> None:
+        moment = LogMoment(store.database)
+        self.position = moment.position
+        """The last of the log that counts."""
         self._images = {image.key: image for image in store.images()}
         self._ranks = {key: rank for rank, key in enumerate(self._images)}
         self._namer = ImageNamer(self._images.values(), folder, unfinished)
@@ -112,17 +115,15 @@ class FinalPairs:
         self._on_note, self._with_trail = on_note, with_trail
         self._path = unfinished / SPOOL_FILE
         self.policy = policy
-        self.position = store.last_position
-        """The last of the log that counts."""
         self.counts = ExportCounts()
-        forgotten = count_forgotten(store.database)
         with closing(self._open_spool()) as spool, (unfinished / EXCLUDED_FILE).open("w", encoding="utf-8") as excluded:
             for history in store.iterate_histories(policy, until=self.position):
                 if (row := self._add_history(spool, history)) is not None:
                     excluded.write(json.dumps(row, ensure_ascii=False) + "\n")
             spool.commit()
             self._count_images(spool)
-        self._check_engine(store, forgotten)
+        self._check_counts(store)
+        moment.check_masks()
 
     @property
     def img_folder(self) -> str:
@@ -249,17 +250,11 @@ class FinalPairs:
             self._told.add(image.key)
             self._on_note(text)
 
-    def _check_engine(self, store: EngineStore, forgotten: int) -> None:
-        """Raise EngineError where nothing is final, or what was read belongs to no one moment."""
+    def _check_counts(self, store: EngineStore) -> None:
+        """Raise EngineError where nothing is final."""
         if not self.counts.pairs:
             left_out = ", ".join(f"{count:,} {reason}" for reason, count in sorted(self.counts.excluded.items()))
             raise EngineError(
                 f"{store.folder} has no final pair to export ({left_out or 'it has no pairs'}); judge some with:"
                 f" sam3-agent engine review {store.folder}"
-            )
-        later = store.entries(after=self.position)
-        if count_forgotten(store.database) != forgotten or any(isinstance(one.entry, Reproposal) for one in later):
-            raise EngineError(
-                f"{store.folder} was changed while it was exported: images were forgotten or masks proposed again;"
-                " export once more"
             )

@@ -19,6 +19,7 @@ from engine.exports.selection import REASONS, PairUse, decide_use
 from engine.exports.split_spool import SplitSpool
 from engine.images import EngineImage
 from engine.states import PairState, StatePolicy
+from engine.store.changes import LogMoment
 from engine.store.store import NO_POLICY, EngineStore
 from sam3_tool.errors import ImageError
 
@@ -93,7 +94,7 @@ class _TrainerExport:
     ) -> None:
         self._store, self._folder, self._unfinished = store, folder, unfinished
         self._policy, self._on_note = policy, on_note
-        self._position = store.last_position
+        self._moment = LogMoment(store.database)
         self._images = {image.key: image for image in store.images()}
         self._namer = ImageNamer(self._images.values(), folder, unfinished)
         self._phrases = {phrase: number for number, phrase in enumerate(_list_phrases(store), start=1)}
@@ -107,8 +108,9 @@ class _TrainerExport:
 
     def write_files(self, *, plain_coco: bool) -> TrainerReport:
         """Write everything into the unfinished folder."""
-        for state in self._store.iterate_states(self._policy):
-            self._add_state(state)
+        for history in self._store.iterate_histories(self._policy, until=self._moment.position):
+            self._add_state(history.state)
+        self._moment.check_masks()
         if not self._spools["train"].pairs:
             looked_at = ", ".join(f"{count:,} {split}" for split, count in sorted(self._seen.items())) or "none"
             raise EngineError(
@@ -130,11 +132,13 @@ class _TrainerExport:
 
     @property
     def _info(self) -> dict[str, Any]:
-        made = {"made_by": "sam3-agent engine export", "log_position": self._position}
+        made = {"made_by": "sam3-agent engine export", "log_position": self._moment.position}
         return {**made, "img_folder": str(self._namer.root)}
 
     def _add_state(self, state: PairState) -> None:
-        image = self._images[state.pair.image]
+        image = self._images.get(state.pair.image)
+        if image is None:
+            return  # added after the list of images was read
         self._seen[image.split] += 1
         if image.split not in TRAINED_SPLITS:
             return

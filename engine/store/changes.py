@@ -1,6 +1,10 @@
-"""What other processes have changed in a database, found without reading all of it."""
+"""What is changed in a database while it is read: found without reading all of it, or kept out."""
 
+from engine.errors import EngineError
+from engine.pairs import Reproposal
 from engine.store.database import EngineDatabase
+from engine.store.log import find_last_position, read_entries
+from engine.store.media import count_forgotten
 
 
 def read_data_version(database: EngineDatabase) -> int:
@@ -35,3 +39,32 @@ class ChangeFinder:
         self._position = logged[-1][1] if logged else self._position
         self._proposal = proposed[-1][1] if proposed else self._proposal
         return [*dict.fromkeys(pair for pair, _ in (*proposed, *logged))]
+
+
+class LogMoment:
+    """The end of the log at a moment. What is read of the log up to there, and of the masks, belongs together.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from engine.store.store import EngineStore
+    >>> with EngineStore.create(Path(tempfile.mkdtemp(), "cups")) as store:
+    ...     moment = LogMoment(store.database)
+    ...     moment.check_masks()
+    ...     moment.position
+    0
+    """
+
+    def __init__(self, database: EngineDatabase) -> None:
+        self._database = database
+        self.position = find_last_position(database)
+        """The last of the log that counts."""
+        self._forgotten = count_forgotten(database)
+
+    def check_masks(self) -> None:
+        """Raise EngineError where masks are others than they were then: no position stands for what was read."""
+        later = (record.entry for record in read_entries(self._database, None, self.position))
+        if count_forgotten(self._database) != self._forgotten or any(isinstance(one, Reproposal) for one in later):
+            raise EngineError(
+                f"{self._database.path.parent} was changed while it was exported: images were forgotten or masks"
+                " proposed again; export once more"
+            )

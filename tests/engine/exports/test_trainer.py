@@ -12,7 +12,9 @@ import pytest
 from engine.errors import EngineError
 from engine.exports.judged_pairs import JudgedPairs
 from engine.exports.trainer import export_trainer
+from engine.pairs import Pair, Proposal
 from engine.states import StatePolicy, Thresholds
+from engine.store.reading import PAGE_ROWS
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask
 from tests.engine.exports.conftest import LEFT, RIGHT, SIZE
@@ -243,6 +245,41 @@ def test_a_file_is_written_piece_by_piece_as_it_would_be_at_once(exported):
     text = (exported.folder / "train.json").read_text(encoding="utf-8")
     assert text == json.dumps(json.loads(text), ensure_ascii=False)
     assert [path.name for path in exported.folder.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.fixture
+def changing(builder):
+    """Returns an export during which something happens: where it tells that an image is gone."""
+    first, gone = builder.add_image("a.png"), builder.add_image("gone.png")
+    cup = builder.add_pair(first, "cup", (LEFT, RIGHT), ("accept", "accept", "accept"))
+    builder.add_pair(gone, "cup", (LEFT,), ("accept", "accept"))
+    (builder.folder / "photos" / "gone.png").unlink()
+    names = [f"thing {number}" for number in range(PAGE_ROWS)]  # what comes later is read after it has happened
+    builder.store.add_pairs([Pair(image=first, phrase=name, original=name, origin="list") for name in names])
+
+    def export_while(change):
+        folder = builder.folder / "labels"
+        return export_trainer(builder.store, folder, on_note=lambda text: change(builder, cup))
+
+    return export_while
+
+
+def test_what_is_added_and_judged_meanwhile_has_no_part_in_an_export(changing):
+    def add_image(builder, cup):
+        builder.add_pair(builder.add_image("late.png"), "late", (LEFT,), ("accept", "accept"))
+
+    report = changing(add_image)
+    assert report.pairs == {"train": 1, "val": 0}
+    assert "late" not in (report.folder / "excluded.jsonl").read_text()
+
+
+def test_an_export_is_given_up_when_masks_are_proposed_again_meanwhile(changing):
+    def propose_again(builder, cup):
+        again = Proposal(pair=cup, masks=(RIGHT, LEFT), scores=(0.9, 0.8), presence=0.5, made_by="other")
+        builder.store.add_proposals([again], at=5.0)
+
+    with pytest.raises(EngineError, match="masks proposed again; export once more"):
+        changing(propose_again)
 
 
 # --- refusals --------------------------------------------------------------------------------------------------------
