@@ -17,6 +17,7 @@ from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewItem, NewOpinion, Opinion, QueueItem
 from engine.states import PairDecision, PairState, PairSummary, StatePolicy, move_entry
 from engine.store.changes import ChangeFinder, read_data_version
+from engine.store.settings import read_withdrawn_phrases
 from engine.store.store import EngineStore
 
 QUEUE_FILE = "review.sqlite"
@@ -85,7 +86,7 @@ class ReviewDesk:
         self.store, self.queue = store, queue
         self._policy, self._rank, self._learn = policy, rank, learn
         self._lock = RLock()
-        self._audit = read_audit_sample(store)
+        self._audit, self._withdrawn = read_audit_sample(store), read_withdrawn_phrases(store.database).keys()
         self._changes, self._version = ChangeFinder(), read_data_version(store.database)
         self._changed: dict[str, None] = {}
 
@@ -240,15 +241,15 @@ class ReviewDesk:
         return [entry for entry in entries if isinstance(entry, Reproposal)][-count:]
 
     def follow_store(self) -> int:
-        """Ask for what another process has proposed, judged or drawn since; return the number of pairs that changed.
+        """Ask for what another process has proposed, judged, drawn or withdrawn since; return how many pairs changed.
 
         Raises:
             EngineError: The store cannot be read or written. The next call goes on with the pairs that are left.
         """
         version = read_data_version(self.store.database)
         if version != self._version:
-            self._changed |= dict.fromkeys(self._changes.find_pairs(self.store.database))
-            self._changed |= dict.fromkeys(self._read_new_audits())
+            for key in self._find_changed():
+                self._changed[key] = None
             self._version = version
         changed = [*self._changed]
         for key in changed:
@@ -261,10 +262,14 @@ class ReviewDesk:
                 raise
         return len(changed)
 
-    def _read_new_audits(self) -> list[str]:
-        """Read which labels of models `engine audit` has drawn since, for people to look at."""
-        before, self._audit = self._audit, read_audit_sample(self.store)
-        return sorted(self._audit - before)
+    def _find_changed(self) -> Iterator[str]:
+        """Yield the pairs with new masks or entries, those that an audit has drawn, and those of withdrawn phrases."""
+        yield from self._changes.find_pairs(self.store.database)
+        audit, withdrawn = read_audit_sample(self.store), read_withdrawn_phrases(self.store.database).keys()
+        phrases = sorted(withdrawn ^ self._withdrawn)
+        chosen = [*sorted(audit - self._audit), *(pair.key for one in phrases for pair in self.store.pairs(phrase=one))]
+        self._audit, self._withdrawn = audit, withdrawn
+        yield from chosen
 
     def _take_over(self, key: str) -> None:
         """Ask for what a pair needs now that a run has proposed its masks or judged them."""

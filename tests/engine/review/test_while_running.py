@@ -97,6 +97,16 @@ def test_labels_that_an_audit_draws_meanwhile_come_to_the_people_who_review(fold
         queue.close()
 
 
+def test_pairs_that_a_list_withdraws_meanwhile_are_asked_about_no_more_until_they_are_back(
+    folder: Path, desk: ReviewDesk, tmp_path: Path
+):
+    for text, asked in (("cup; not ours", (2, 0)), ("elephant; too large", (4, 2))):
+        (tmp_path / "list.txt").write_text(text)
+        begin_engine(folder, Materials(blocked=tmp_path / "list.txt"))
+        assert desk.follow_store() == 2
+        assert desk.queue.count_pairs() == asked
+
+
 def judge_all(folder: Path) -> None:
     """A model accepts all masks, and that nothing is missing."""
     with EngineStore.open(folder) as store:
