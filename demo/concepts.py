@@ -30,8 +30,6 @@ class EquippedSam3:
     """A SAM 3 with the concepts that its weights can look for."""
 
     sam3: Sam3
-    concepts: Mapping[str, Concept]
-    """By phrase."""
     notes: Mapping[str, str]
     """A sentence for a visitor on each concept that it cannot look for, by phrase."""
 
@@ -45,7 +43,7 @@ def equip_sam3(sam3: Sam3, concepts: Mapping[str, Concept]) -> EquippedSam3:
     """
     notes = {phrase: note for phrase, one in concepts.items() if (note := _find_fault(sam3, phrase, one))}
     usable = {phrase: one for phrase, one in concepts.items() if phrase not in notes}
-    return EquippedSam3(sam3.with_concepts(usable) if usable else sam3, usable, notes)
+    return EquippedSam3(sam3.with_concepts(usable) if usable else sam3, notes)
 
 
 def _find_fault(sam3: Sam3, phrase: str, concept: Concept) -> str:

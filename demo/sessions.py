@@ -25,7 +25,7 @@ from sam3_tool.errors import UserError
 HOUR = 3600.0
 """Seconds."""
 STORE_BYTES = 2 * 2**30
-"""Bytes for the images of all sessions."""
+"""Bytes for the images and concepts of all sessions."""
 MIN_SESSION_BYTES = 2**20
 """Bytes that a session counts at least, so that empty ones have a limit too."""
 
@@ -230,4 +230,5 @@ class SessionStore:
 
 def _weigh_session(session: Session) -> int:
     """Bytes that a session counts in the store."""
-    return MIN_SESSION_BYTES + session.album.packed_bytes + count_image_bytes(session.tree.list_events())
+    concepts = sum(one.examples.nbytes + one.surroundings.nbytes for one in session.concepts.values())
+    return MIN_SESSION_BYTES + session.album.packed_bytes + count_image_bytes(session.tree.list_events()) + concepts

@@ -108,7 +108,7 @@ def test_the_operator_gives_every_visitor_a_concept(gizmo, tmp_path):
     actions.open_example(session_id, "fruit")
     session = ask(actions, session_id, "all the widgets")
     assert session.conversation.selected
-    assert actions.equip_sam3(session_id, "tiny").concepts["widget"].key == gizmo.key
+    assert session.note == ""
 
 
 def test_the_command_ends_at_once_for_a_file_that_is_no_concept(tmp_path):

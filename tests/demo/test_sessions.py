@@ -5,7 +5,7 @@ import pytest
 
 from agent.conversation.conversation import Conversation
 from demo.sessions import SessionExpiredError, SessionStore
-from sam3_tool import Image
+from sam3_tool import Concept, Image
 
 
 def test_a_session_is_forgotten_when_it_is_not_used(image):
@@ -33,6 +33,16 @@ def test_images_of_the_least_recent_sessions_make_room():
     first, second = store.open(), store.open()
     for session_id in (first, second):
         store.update(session_id, conversation=Conversation.start(Image(np.zeros((800, 800, 3), np.uint8))))
+    assert (first in store, second in store) == (False, True)
+
+
+def test_concepts_of_the_least_recent_sessions_make_room():
+    store = SessionStore(max_bytes=4 * 2**20)
+    rows = np.ones((1, 2**18), np.float32)  # 1 MiB
+    concept = Concept(rows, (1,), rows, "gizmo", "", "mine", "float32")
+    first, second = store.open(), store.open()
+    for session_id in (first, second):
+        store.update(session_id, concepts={"gizmo": concept})
     assert (first in store, second in store) == (False, True)
 
 
