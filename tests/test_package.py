@@ -71,7 +71,15 @@ def share_bytecode(environment: Path) -> None:
         for cache in (ours / package.name).rglob("__pycache__"):
             target = theirs / cache.relative_to(ours)
             if target.parent.is_dir() and not target.exists():
-                shutil.copytree(cache, target, copy_function=os.link)
+                shutil.copytree(cache, target, copy_function=link_or_copy)
+
+
+def link_or_copy(source: str, target: str) -> None:
+    """Make the same file appear at another place: as itself where both are on one file system."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
 
 
 @pytest.fixture(scope="module")
