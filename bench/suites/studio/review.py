@@ -7,7 +7,7 @@ Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3; b
 import argparse
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -62,12 +62,11 @@ POINTER_JS = """() => {
 
 @dataclass
 class Traffic:
-    """What the page receives: bytes over the wire of each answer that is whole, and bytes of streams as they come."""
+    """What the page receives: bytes over the wire of each answer, counted once it is whole."""
 
     page: Page
     requests: int = 0
     received: float = 0.0
-    _streams: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         session = self.page.context.new_cdp_session(self.page)
