@@ -23,6 +23,8 @@ from engine.store.store import EngineStore
 QUEUE_FILE = "review.sqlite"
 PAGE = 2000
 """Pairs that are put into the queue together."""
+FOLLOWED_PAIRS = 64
+"""Pairs of another process that are taken over in one call, half a second's: whoever ends the review waits for it."""
 MAX_GOLD = 200
 """Items per stage that test people."""
 STAGES = ("mv", "ev", "correct")
@@ -241,7 +243,10 @@ class ReviewDesk:
         return [entry for entry in entries if isinstance(entry, Reproposal)][-count:]
 
     def follow_store(self) -> int:
-        """Ask for what another process has proposed, judged, drawn or withdrawn since; return how many pairs changed.
+        """Ask for what another process has proposed, judged, drawn or withdrawn since, for some pairs at a time.
+
+        Returns:
+            How many pairs it was; 0 once there are no more.
 
         Raises:
             EngineError: The store cannot be read or written. The next call goes on with the pairs that are left.
@@ -251,7 +256,7 @@ class ReviewDesk:
             for key in self._find_changed():
                 self._changed[key] = None
             self._version = version
-        changed = [*self._changed]
+        changed = [*islice(self._changed, FOLLOWED_PAIRS)]
         for key in changed:
             del self._changed[key]
             try:

@@ -78,7 +78,8 @@ def follow_runs(desk: ReviewDesk) -> Iterator[None]:
     def follow() -> None:
         while not end.wait(FOLLOW_SECONDS):
             try:
-                desk.follow_store()
+                while desk.follow_store() and not end.is_set():
+                    pass
             except (EngineError, sqlite3.Error, OSError) as error:
                 # the next time may go better; answers are kept all the same
                 logger.warning("what a run has proposed is not shown yet: %s", error)

@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from engine.errors import EngineError
-from engine.pairs import Judgement, LogRecord
+from engine.pairs import Judgement, LogRecord, Pair, Proposal
 from engine.project.beginning import Materials, begin_engine
 from engine.quality.auditing import draw_audit_sample
-from engine.review.desk import QUEUE_FILE, ReviewDesk
+from engine.review.desk import FOLLOWED_PAIRS, QUEUE_FILE, ReviewDesk
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewOpinion
 from engine.running import build_stages, run_stages
@@ -115,6 +115,18 @@ def judge_all(folder: Path) -> None:
             masks = [Judgement(**said, stage="mv", mask=at, probability=0.9) for at in range(summary.mask_count)]
             shown = tuple(range(summary.mask_count))
             store.append([*masks, Judgement(**said, stage="ev", shown=shown, probability=0.9)])
+
+
+def test_many_pairs_are_taken_over_some_at_a_time(folder: Path, desk: ReviewDesk):
+    with EngineStore.open(folder, task="work") as working:
+        image = next(working.images()).key
+        names = [f"thing {number}" for number in range(FOLLOWED_PAIRS + 2)]
+        pairs = [Pair(image=image, phrase=name, original=name, origin="list") for name in names]
+        working.add_pairs(pairs)
+        found = [Proposal(pair=pair.key, masks=(), scores=(), presence=0.5, made_by="tiny") for pair in pairs]
+        working.add_proposals(found, at=1.0)
+    assert [desk.follow_store() for _ in range(3)] == [FOLLOWED_PAIRS, 2, 0]
+    assert desk.queue.count_pairs() == (4 + len(pairs), 2)
 
 
 def test_two_runs_and_two_reviews_are_refused_and_forgetting_needs_the_folder_alone(folder: Path, desk: ReviewDesk):
