@@ -57,7 +57,7 @@ export class ServerWatcher {
   private append<T extends HTMLElement>(said: T): T {
     said.setAttribute('role', 'alert');
     if (said instanceof HTMLButtonElement) said.type = 'button';
-    this.element.closest('.gradio-container')?.appendChild(said);
+    this.element.closest('.contain')?.appendChild(said); // outside of it Gradio leaves out what styles say of colours and sizes
     return said;
   }
 }
