@@ -41,10 +41,10 @@ export class Gestures {
     const at: Point = [event.clientX, event.clientY];
     this.hasPanned = false;
     if (event.pointerType === 'touch') this.fingers.set(event.pointerId, at);
-    if (this.fingers.size === 2) {
+    if (this.fingers.size >= 2) {
+      // a third finger holds the image where it is
       this.isPinching = true;
-      const [one, other] = [...this.fingers.values()] as [Point, Point];
-      this.pinchedPlace = this.zoom.findPlace(findMiddle(one, other));
+      this.holdPlace();
       this.hand = null;
       this.begin();
     } else if (event.button === 1 || (event.button === 0 && this.isPanning())) {
@@ -52,6 +52,11 @@ export class Gestures {
       this.hand = { id: event.pointerId, at };
       this.begin();
     }
+  }
+
+  private holdPlace(): void {
+    const [one, other, third] = [...this.fingers.values()];
+    if (one && other && !third) this.pinchedPlace = this.zoom.findPlace(findMiddle(one, other));
   }
 
   private move(event: PointerEvent): void {
@@ -71,7 +76,8 @@ export class Gestures {
   }
 
   private lift(event: PointerEvent): void {
-    this.fingers.delete(event.pointerId);
+    // two of three fingers go on from where they are now
+    if (this.fingers.delete(event.pointerId)) this.holdPlace();
     // the tools heard of it before: this listens at the window
     if (this.hand?.id === event.pointerId) this.hand = null;
     if (!this.fingers.size) this.isPinching = false;
