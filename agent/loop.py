@@ -6,11 +6,11 @@ from time import perf_counter
 from typing import NoReturn
 
 from agent.core.budget import DEFAULT_BUDGET, Budget, end_early, get_remaining_seconds, limit_time
-from agent.core.calls import InvalidCall, ValidCall
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.errors import FailedCallError, PlannerError, ToolError
 from agent.core.planner import Planner
-from agent.core.text import to_one_line
+from agent.core.text.sanitizing import to_one_line
+from agent.core.tools.calls import InvalidCall, ValidCall
 from sam3_tool import Sam3
 from sam3_tool.errors import UserError
 

@@ -5,7 +5,7 @@ from math import ceil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from agent.core.english import format_duration
+from agent.core.text.english import format_duration
 from annotate.errors import AnnotationError
 from annotate.job import Job
 from annotate.progress import ProgressMeter, format_bytes, format_errors

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from time import monotonic
 
-from agent.core.english import format_duration
+from agent.core.text.english import format_duration
 
 WINDOW = 60.0
 """Seconds that the rate is taken over."""

@@ -4,10 +4,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Generic, TypeVar, cast
 
-from agent.core.calls import parse_call
 from agent.core.episode import Decision
 from agent.core.errors import ToolError
-from agent.core.tool import Tool
+from agent.core.tools.calls import parse_call
+from agent.core.tools.tool import Tool
 from agent.core.usage import Usage
 from agent.models.base import Call, ChatModel, Messages, Reply
 from agent.planners.chat.examination import build_retry

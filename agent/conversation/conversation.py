@@ -13,11 +13,11 @@ from agent.conversation.events import Event, ImageShown, build_context, count_im
 from agent.conversation.labels import GivenMask
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.context import ConversationContext
-from agent.core.english import format_ids
 from agent.core.episode import Episode, Task
 from agent.core.errors import ConversationError
 from agent.core.outcome import Outcome
 from agent.core.planner import Planner
+from agent.core.text.english import format_ids
 from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
 from agent.doubt.policy import NO_POLICY, AnswerDoubt, DoubtPolicy, apply_doubt, read_doubt

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.conversation.labels import MAX_MASKS_AT_ONCE, clean_label, end_turn, write_arguments
-from agent.core.english import format_ids
 from agent.core.episode import Decision, Episode, Task
 from agent.core.errors import ConversationError
+from agent.core.text.english import format_ids
 from agent.core.workspace import Candidate, Workspace
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_boxes
 

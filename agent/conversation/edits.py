@@ -3,9 +3,9 @@
 import json
 from collections.abc import Sequence
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Decision, Episode
 from agent.core.errors import ConversationError
+from agent.core.text.english import format_ids, format_mask_count
 from agent.core.workspace import Candidate
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools import Tool

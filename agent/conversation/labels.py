@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.errors import ConversationError
+from agent.core.text.english import format_ids, format_mask_count
 from agent.core.workspace import Candidate, Workspace
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_boxes
 

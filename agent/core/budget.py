@@ -8,9 +8,9 @@ from itertools import takewhile
 from math import inf
 from time import monotonic
 
-from agent.core.english import format_ids, format_mask_count, pluralize
 from agent.core.episode import Episode
 from agent.core.outcome import Outcome
+from agent.core.text.english import format_ids, format_mask_count, pluralize
 from agent.core.usage import Usage
 
 

@@ -9,8 +9,8 @@ import numpy as np
 from agent.core.context import EMPTY_CONTEXT, ConversationContext
 from agent.core.outcome import Outcome
 from agent.core.timeline import Timeline
+from agent.core.tools.verdict import Verdict
 from agent.core.usage import NO_COST, Usage
-from agent.core.verdict import Verdict
 from agent.core.workspace import SearchRecord, Workspace
 from sam3_tool import Image, Instances, Masklet, Masklets, Video
 

@@ -2,11 +2,11 @@
 
 from typing import TYPE_CHECKING, Protocol
 
-from agent.core.examiner import Examiner
+from agent.core.tools.examiner import Examiner
 
 if TYPE_CHECKING:
     from agent.core.episode import Decision, Episode
-    from agent.core.toolset import Toolset
+    from agent.core.tools.toolset import Toolset
 
 
 class Planner(Examiner, Protocol):

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Decision, Episode, Observation, Step
 from agent.core.errors import UsageError
+from agent.core.text.english import format_ids, format_mask_count
 from agent.core.workspace import Candidate
 from agent.tools.finish import MAX_OPTIONS, Answer, AskUser, ReportNoMask, append_options
 

@@ -4,8 +4,8 @@ import re
 from collections.abc import Sequence
 
 from agent.core.context import ConversationContext
-from agent.core.english import format_ids
 from agent.core.errors import ConversationError
+from agent.core.text.english import format_ids
 from agent.doubt.policy import AnswerDoubt, build_doubt_options
 
 _KEEP = {"keep", "yes", "yeah", "yep", "sure", "ok", "okay", "take", "add", "only", "correct", "right", "select"}

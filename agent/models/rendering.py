@@ -14,7 +14,7 @@ from typing import Any, Literal, TypeAlias
 import PIL.Image
 
 import prompts
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from agent.models.base import Call, Message, Messages, Role, Schema
 from agent.models.schemas import build_reply_schema, to_strict_tool
 from sam3_tool import Image

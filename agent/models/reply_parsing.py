@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from agent.core.lenient_json import (
+from agent.core.text.lenient_json import (
     CALL_KEYS,
     WRAPPER_KEYS,
     normalize_identifier,
     strip_code_fence,
     strip_trailing_commas,
 )
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from agent.models.base import Call, Reply, Schema
 
 NAME_KEYS = ("tool", "tool_name", "name", "function", "action")

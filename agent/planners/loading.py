@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, cast
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.errors import PlannerError
 from agent.core.planner import Planner
-from agent.core.text import to_one_line
-from agent.core.toolset import Toolset
+from agent.core.text.sanitizing import to_one_line
+from agent.core.tools.toolset import Toolset
 from sam3_tool.errors import UserError
 from sam3_tool.plugins import find_plugins, load_plugin
 

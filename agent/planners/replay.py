@@ -4,8 +4,8 @@ from pathlib import Path
 
 from agent.core.errors import PlannerError
 from agent.core.planner import Planner
-from agent.core.text import to_one_line
-from agent.core.toolset import Toolset
+from agent.core.text.sanitizing import to_one_line
+from agent.core.tools.toolset import Toolset
 from sam3_tool.errors import PathError
 from sam3_tool.plugins import find_plugins
 from sam3_tool.system.paths import expand_path, is_folder

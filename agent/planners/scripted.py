@@ -3,11 +3,11 @@
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 
-from agent.core.english import pluralize
 from agent.core.episode import Decision, Episode
 from agent.core.errors import PlannerError
+from agent.core.text.english import pluralize
+from agent.core.tools.verdict import Verdict
 from agent.core.usage import NO_COST
-from agent.core.verdict import Verdict
 from agent.tools import WORKSPACE, Tool, Toolset
 
 ScriptEntry = Decision | Tool | Callable[[Episode], Decision | Tool]

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, ValidationError
 
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from sam3_tool.errors import RecordError
 from sam3_tool.system.files import decode_json
 

@@ -24,10 +24,10 @@ from pydantic import (
 from agent.core.context import EMPTY_CONTEXT, ConversationContext, PastTurn
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.outcome import Outcome
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from agent.core.timeline import Timeline
+from agent.core.tools.verdict import Verdict
 from agent.core.usage import Usage
-from agent.core.verdict import Verdict
 from agent.core.workspace import Candidate, SearchRecord, Workspace
 from agent.records.base import SavedModel, Text, first_validation_error, read_versioned_json
 from agent.records.provenance import UNKNOWN_PROVENANCE, Provenance

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field, InstanceOf, PlainSerializer
 
 from agent.core.budget import Budget
-from agent.core.toolset import Toolset
+from agent.core.tools.toolset import Toolset
 from agent.doubt.policy import NO_POLICY, DoubtPolicy
 from agent.records.base import SavedModel, Text
 from agent.tools.toolsets import WORKSPACE, parse_saved_toolset

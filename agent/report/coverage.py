@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode
 from agent.core.outcome import EARLY_STOP_OUTCOMES
+from agent.core.text.english import format_ids, format_mask_count
 from agent.core.timeline import format_span
 from agent.core.workspace import SearchRecord
 from agent.doubt.policy import UNSURE_BELOW, find_doubtful, read_doubt

@@ -19,12 +19,12 @@ from markupsafe import Markup
 
 import prompts
 from agent.core.budget import FREE, Budget, Price
-from agent.core.english import pluralize
 from agent.core.episode import Episode, Step
 from agent.core.errors import OutputError
-from agent.core.text import make_encodable
+from agent.core.text.english import pluralize
+from agent.core.text.sanitizing import make_encodable
+from agent.core.tools.verdict import Verdict
 from agent.core.usage import Usage
-from agent.core.verdict import Verdict
 from agent.report.coverage import Coverage
 from agent.report.prompt_trace import StepPrompt, reconstruct_prompts
 from agent.report.text import (

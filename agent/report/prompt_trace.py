@@ -6,11 +6,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TYPE_CHECKING
 
-from agent.core.calls import ValidCall
-from agent.core.english import pluralize
 from agent.core.episode import Decision, Episode
 from agent.core.errors import ToolError
-from agent.core.toolset import Toolset
+from agent.core.text.english import pluralize
+from agent.core.tools.calls import ValidCall
+from agent.core.tools.toolset import Toolset
 from agent.models.base import Call, Message, Messages
 from agent.tools.combine import Combine
 from agent.tools.examine import Examine

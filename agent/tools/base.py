@@ -7,8 +7,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints
 
-from agent.core.text import make_encodable
-from agent.core.tool import Tool
+from agent.core.text.sanitizing import make_encodable
+from agent.core.tools.tool import Tool
 
 __all__ = [
     "ANY_SPELLING",

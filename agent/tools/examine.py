@@ -7,11 +7,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Observation
-from agent.core.examiner import Examiner
+from agent.core.text.english import format_ids, format_mask_count
+from agent.core.tools.examiner import Examiner
+from agent.core.tools.verdict import Verdict
 from agent.core.usage import NO_COST, Usage
-from agent.core.verdict import Verdict
 from agent.tools.base import Ids, Tool
 from agent.tools.ids import validate_ids
 from sam3_tool import Sam3

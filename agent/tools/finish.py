@@ -6,11 +6,11 @@ from typing import Any, ClassVar
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from agent.core.english import format_mask_count
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
 from agent.core.outcome import Outcome
+from agent.core.text.english import format_mask_count
+from agent.core.tools.examiner import Examiner
 from agent.tools.base import FreeText, Ids, NonEmptyText, Phrases, Tool
 from agent.tools.ids import validate_ids
 from agent.tools.reasons import Reason, parse_reasons

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Observation
 from agent.core.errors import ToolError
+from agent.core.text.english import format_ids, format_mask_count
 from agent.core.workspace import Workspace
 
 

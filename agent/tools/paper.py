@@ -8,10 +8,10 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
+from agent.core.text.english import format_ids, format_mask_count
+from agent.core.tools.examiner import Examiner
 from agent.core.usage import Usage
 from agent.core.workspace import SearchRecord, Workspace
 from agent.tools.base import Ids, Phrase, Tool

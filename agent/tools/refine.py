@@ -9,7 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSche
 
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
+from agent.core.tools.examiner import Examiner
 from agent.core.usage import Usage
 from agent.core.workspace import Candidate, Workspace
 from agent.tools.base import SmallInt, Tool

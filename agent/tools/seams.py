@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from agent.core.english import format_ids
+from agent.core.text.english import format_ids
 from agent.core.workspace import Candidate, Workspace
 from agent.tools.combine import get_merged_parts, merge_candidates
 from agent.tools.region import Region

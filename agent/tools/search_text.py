@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from agent.core.english import format_ids, format_mask_count, format_scores
+from agent.core.text.english import format_ids, format_mask_count, format_scores
 from agent.core.workspace import SearchRecord, Workspace
 from sam3_tool import Instances
 from sam3_tool.masks.rle import compute_ious

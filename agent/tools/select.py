@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
+from agent.core.text.english import format_ids, format_mask_count
+from agent.core.tools.examiner import Examiner
 from agent.tools.base import ANY_SPELLING, Ids, SmallInt, Tool
 from agent.tools.geometry.terms import Measure, Place, Relation
 from agent.tools.ids import build_kept_observation, filter_ids, validate_ids

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 
 from agent.core.errors import PlannerError
-from agent.core.tool import Tool
-from agent.core.toolset import PromptName, Toolset
+from agent.core.tools.tool import Tool
+from agent.core.tools.toolset import PromptName, Toolset
 from agent.tools import paper
 from agent.tools.combine import Combine, Count
 from agent.tools.examine import Examine

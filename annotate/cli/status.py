@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 def describe_status(plan: "Plan", summary: "Summary", done: int) -> list[tuple[str, str]]:
     """Name and value of each line of `status`."""
-    from agent.core.english import format_duration
+    from agent.core.text.english import format_duration
     from annotate.progress import format_bytes, format_errors
 
     asked = plan.question.get("query") or ", ".join(plan.question.get("phrases", ()))

@@ -9,9 +9,9 @@ from typing import Any
 
 from agent.conversation.conversation import SCORE_EDIT_PREFIX, Conversation
 from agent.conversation.drawing import DRAWN_ORIGIN, find_drawn_mask
-from agent.core.calls import ValidCall
 from agent.core.episode import Episode
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
+from agent.core.tools.calls import ValidCall
 from agent.core.workspace import Candidate
 from agent.exports.answer import get_category
 from agent.planners.chat.views import reduce_image

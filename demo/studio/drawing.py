@@ -6,8 +6,8 @@ import numpy as np
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.drawing import Drawing
-from agent.core.english import format_ids
 from agent.core.errors import ConversationError
+from agent.core.text.english import format_ids
 from demo.studio.drawn_edits import DrawEdit, MendEdit, PolygonEdit, StrokeEdit
 from sam3_tool.masks.editing import (
     fill_holes,

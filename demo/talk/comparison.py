@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from agent.core.episode import Episode
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from demo.sessions import Session
 from demo.talk.branches import Version
 from demo.talk.costs import describe_cost, make_chip

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
 
-from agent.core.english import pluralize
+from agent.core.text.english import pluralize
 from agent.core.usage import Usage
 from agent.report.text import format_css_color
 from demo.studio.rows import choose_mask_ink

@@ -9,10 +9,10 @@ from typing import Any
 
 from agent.conversation.conversation import Conversation
 from agent.conversation.events import Event, ImageShown
-from agent.core.english import pluralize
 from agent.core.episode import Episode, Step, Task
 from agent.core.outcome import EARLY_STOP_OUTCOMES
-from agent.core.text import make_encodable
+from agent.core.text.english import pluralize
+from agent.core.text.sanitizing import make_encodable
 from agent.core.workspace import Candidate
 from agent.planners.chat.views import draw_overlay
 from agent.report.html import format_arguments

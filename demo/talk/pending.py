@@ -9,7 +9,7 @@ from typing import Any
 
 from agent.conversation.conversation import Conversation
 from agent.core.episode import Episode
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from agent.models.progress import ModelNews, PartialReply, RetryNotice
 from demo.talk.step_titles import get_intention
 

@@ -5,7 +5,7 @@ from functools import lru_cache
 from typing import Any
 
 from agent.core.episode import Episode
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from agent.models.base import Call
 from agent.planners.chat.views import reduce_image
 from agent.records.provenance import Provenance

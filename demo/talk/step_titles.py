@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from agent.core.english import format_ids
 from agent.core.episode import Episode, Step
+from agent.core.text.english import format_ids
 
 SUPERLATIVES: Mapping[tuple[str, str], str] = {
     ("size", "descending"): "largest",

@@ -3,7 +3,7 @@
 from collections import Counter
 
 from agent.conversation.conversation import Conversation
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 
 MAX_SUGGESTIONS = 3
 MAX_PHRASE_LENGTH = 40

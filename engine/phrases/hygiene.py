@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from engine.phrases.phrase_keys import make_phrase_key
 from engine.phrases.readings import read_noun_phrase
 from engine.phrases.refusals import MAX_SHOWN, CleanPhrase, DroppedPhrase, PhraseRefusedError

@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar
 from pydantic import BeforeValidator, Field
 
 import prompts
-from agent.core.tool import Tool
+from agent.core.tools.tool import Tool
 from agent.models.base import ChatModel, Message, Messages
 from agent.planners.chat.messages import truncate_text
 from agent.tools.base import FreeText, Phrases, SmallInt

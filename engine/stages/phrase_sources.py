@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from agent.core.text import to_one_line
+from agent.core.text.sanitizing import to_one_line
 from agent.models.base import ChatModel
 from annotate.progress import ProgressMeter
 from engine.errors import EngineError

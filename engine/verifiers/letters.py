@@ -9,7 +9,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator, Field
 
-from agent.core.tool import Tool
+from agent.core.tools.tool import Tool
 from agent.models.base import Reply
 
 LETTERS = "ABCDEF"

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Literal
 
 import prompts
-from agent.core.text import to_one_line
+from agent.core.text.sanitizing import to_one_line
 from agent.models.base import ChatModel, Message, Messages
 from agent.planners.chat.messages import truncate_text
 from engine.errors import EngineError

@@ -19,7 +19,7 @@ from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any, Generic, ParamSpec, TypeGuard, TypeVar
 
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from evals.bootstrap import Measure
 from evals.errors import DatasetError
 from evals.samples import Benchmark, Dataset, DatasetInfo, Prediction, Sample, Scores

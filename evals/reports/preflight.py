@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from agent.core.budget import FREE, Price
-from agent.core.english import format_duration
+from agent.core.text.english import format_duration
 from agent.core.usage import NO_COST, Usage
 from agent.planners.loading import plans_with_model
 from agent.tools import parse_toolset

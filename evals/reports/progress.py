@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 
-from agent.core.english import format_duration
+from agent.core.text.english import format_duration
 from evals.samples import Dataset, Prediction, Sample
 
 METRIC_TIME_SHARE = 0.05

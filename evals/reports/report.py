@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from jinja2 import Environment, StrictUndefined, Template
 
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from evals.reports.summary import Costs, Summary, SummaryRow, group_by_slice
 from evals.runs.manifest import Manifest
 from evals.samples import DatasetInfo, Prediction, Sample

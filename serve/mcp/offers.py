@@ -8,8 +8,8 @@ from mcp_types import Tool as ToolDefinition
 from mcp_types import ToolAnnotations
 from pydantic import Field
 
-from agent.core.calls import build_call
 from agent.core.errors import ToolError
+from agent.core.tools.calls import build_call
 from agent.tools import Tool
 from agent.tools.base import Ids, NonEmptyText
 from agent.tools.combine import Combine, Count

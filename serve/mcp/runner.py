@@ -15,11 +15,11 @@ from agent.conversation.edits import answer_with_ids
 from agent.conversation.events import context_after
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.context import ConversationContext
-from agent.core.english import format_ids, format_mask_count
 from agent.core.episode import Episode, Task
 from agent.core.errors import ConversationError, ToolError
 from agent.core.planner import Planner
-from agent.core.text import to_one_line
+from agent.core.text.english import format_ids, format_mask_count
+from agent.core.text.sanitizing import to_one_line
 from agent.doubt.policy import NO_POLICY, DoubtPolicy, apply_doubt
 from agent.doubt.replies import settle_doubt
 from agent.exports import ExportAnswer, Exporter, list_formats

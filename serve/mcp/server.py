@@ -27,7 +27,7 @@ from mcp_types import (
 )
 
 from agent.core.errors import ToolError
-from agent.core.text import to_one_line
+from agent.core.text.sanitizing import to_one_line
 from sam3_tool import UserError
 from serve.mcp.answers import EXPORT_URI, MASK_URI
 from serve.mcp.offers import OFFERS

@@ -11,7 +11,7 @@ import numpy as np
 
 import prompts
 from agent import Budget, Decision, Episode, Task, run
-from agent.core.verdict import Verdict
+from agent.core.tools.verdict import Verdict
 from agent.models.base import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.openai.probe import COLOUR_TOOL, SQUARE_SIDE
 from agent.models.rendering import render_call

@@ -9,10 +9,10 @@ import PIL.Image
 from agent.cli.terminal.console import to_one_line
 from agent.cli.terminal.inline_image import InlineMode, encode_inline_image
 from agent.conversation.conversation import Conversation
-from agent.core.english import pluralize
 from agent.core.episode import Episode
 from agent.core.errors import InterruptedOutputError, OutputError
 from agent.core.planner import Planner
+from agent.core.text.english import pluralize
 from agent.core.timeline import format_span
 from agent.records.provenance import Provenance
 from agent.report.output_folder import MAX_SHEET_SIDE, raise_write_errors, stage_files

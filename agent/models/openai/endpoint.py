@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from agent.models.base import ModelError
 from sam3_tool.system.servers import hide_key, hide_password, is_server_address
 

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx2
 import openai
 
-from agent.core.lenient_json import normalize_identifier
-from agent.core.text import make_encodable
+from agent.core.text.lenient_json import normalize_identifier
+from agent.core.text.sanitizing import make_encodable
 from agent.core.usage import Usage
 from agent.models.base import NO_ANSWER, Reply, Schema
 from agent.models.openai.endpoint import KEY_VARIABLE, Endpoint

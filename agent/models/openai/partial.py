@@ -6,7 +6,7 @@ import re
 from time import monotonic
 from typing import Any
 
-from agent.core.text import make_encodable
+from agent.core.text.sanitizing import make_encodable
 from agent.models.progress import Listener, PartialReply
 from agent.models.reply_parsing import split_thinking
 

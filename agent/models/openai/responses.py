@@ -7,8 +7,8 @@ from dataclasses import replace
 from math import inf
 from typing import Any
 
-from agent.core.lenient_json import strip_namespace
-from agent.core.text import make_encodable
+from agent.core.text.lenient_json import strip_namespace
+from agent.core.text.sanitizing import make_encodable
 from agent.core.usage import Usage
 from agent.models.base import Call, Reply, Schema, TokenOdds
 from agent.models.reply_parsing import extract_calls, find_final_call

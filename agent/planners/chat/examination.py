@@ -7,7 +7,7 @@ from math import ceil
 
 import prompts
 from agent.core.episode import Decision, Episode
-from agent.core.toolset import Toolset
+from agent.core.tools.toolset import Toolset
 from agent.models.base import Call, Message, Messages, Reply
 from agent.planners.chat import video_views
 from agent.planners.chat.messages import build_turn, fill_query_prompt, limit_images

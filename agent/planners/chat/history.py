@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from agent.core.context import ConversationContext, PastTurn
-from agent.core.english import format_ids, format_mask_count
+from agent.core.text.english import format_ids, format_mask_count
 from agent.core.timeline import Timeline
-from agent.core.toolset import Toolset
+from agent.core.tools.toolset import Toolset
 from agent.core.workspace import Workspace
 from agent.tools.search_text import describe_search
 from agent.tools.video.segment import describe_search as describe_tracked_search

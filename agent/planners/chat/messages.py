@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel
 
 import prompts
-from agent.core.calls import ValidCall
 from agent.core.episode import Decision, Episode
-from agent.core.text import make_encodable
-from agent.core.tool import Tool
-from agent.core.toolset import Toolset
+from agent.core.text.sanitizing import make_encodable
+from agent.core.tools.calls import ValidCall
+from agent.core.tools.tool import Tool
+from agent.core.tools.toolset import Toolset
 from agent.models.base import Call, Message
 from agent.planners.chat.coordinates import CoordinateFrame
 from sam3_tool import Image

@@ -5,10 +5,10 @@ from itertools import pairwise
 from typing import Any
 
 import prompts
-from agent.core.calls import ValidCall
-from agent.core.english import format_ids
 from agent.core.episode import Decision, Episode
-from agent.core.toolset import Toolset
+from agent.core.text.english import format_ids
+from agent.core.tools.calls import ValidCall
+from agent.core.tools.toolset import Toolset
 from agent.core.workspace import SearchRecord
 from agent.models.base import Message, Messages
 from agent.models.tokens import estimate_tokens

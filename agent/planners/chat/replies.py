@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from agent.core.calls import ValidCall
 from agent.core.episode import Decision
-from agent.core.toolset import Toolset
+from agent.core.tools.calls import ValidCall
+from agent.core.tools.toolset import Toolset
 from agent.models.base import Reply
 from agent.planners.chat.coordinates import CoordinateFrame
 from agent.planners.chat.messages import to_pixel_call

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from agent.core.english import pluralize
+from agent.core.text.english import pluralize
 from agent.core.usage import Usage
 from agent.models.base import Call, Capabilities, Message, Messages, Reply, Schema
 from agent.models.reply_parsing import read_reply

@@ -9,11 +9,11 @@ from typing import Annotated, Any, ClassVar, TypeVar, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from agent.core.english import format_ids
 from agent.core.episode import Decision
 from agent.core.errors import ToolError
-from agent.core.lenient_json import normalize_identifier
-from agent.core.verdict import Verdict
+from agent.core.text.english import format_ids
+from agent.core.text.lenient_json import normalize_identifier
+from agent.core.tools.verdict import Verdict
 from agent.models.base import Reply, Schema
 from agent.models.reply_parsing import read_reply
 from agent.planners.chat.spoken_verdicts import (

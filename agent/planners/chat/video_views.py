@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from agent.core.calls import ValidCall
-from agent.core.english import format_ids
 from agent.core.episode import Decision, Episode
 from agent.core.errors import ToolError
-from agent.core.toolset import Toolset
+from agent.core.text.english import format_ids
+from agent.core.tools.calls import ValidCall
+from agent.core.tools.toolset import Toolset
 from agent.planners.chat.messages import fill_query_prompt
 from agent.planners.chat.views import View
 from agent.tools.video.look import FrameView, Look, choose_frames

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import cast
 
-from agent.core.english import format_ids, format_mask_count
+from agent.core.text.english import format_ids, format_mask_count
 from agent.planners.grammar.interpretation import Interpretation
 from agent.planners.grammar.nouns import to_plural
 from agent.planners.grammar.plan import (

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import singledispatchmethod
 from typing import Literal
 
-from agent.core.english import format_ids
 from agent.core.episode import Decision, Episode
 from agent.core.errors import PlannerError
+from agent.core.text.english import format_ids
 from agent.core.timeline import Timeline
 from agent.core.workspace import Workspace
 from agent.planners.grammar.descriptions import (

@@ -6,8 +6,8 @@ from typing import cast
 
 from agent.core.episode import Decision, Episode, Step
 from agent.core.errors import PlannerError
-from agent.core.toolset import PromptName, Toolset
-from agent.core.verdict import Verdict
+from agent.core.tools.toolset import PromptName, Toolset
+from agent.core.tools.verdict import Verdict
 from agent.planners.grammar.descriptions import Ids
 from agent.planners.grammar.dialogue.answer_history import list_selections
 from agent.planners.grammar.dialogue.interpret import interpret_follow_up, read_history

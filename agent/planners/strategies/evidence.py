@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import exp, log
 
-from agent.core.verdict import Verdict
+from agent.core.tools.verdict import Verdict
 from agent.core.workspace import Candidate, Workspace
 from agent.tools.refine import REFINE_ORIGIN
 from sam3_tool.masks.rle import compute_ious

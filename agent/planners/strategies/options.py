@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, fields
 
 from agent.core.errors import PlannerError
-from agent.core.toolset import Toolset
+from agent.core.tools.toolset import Toolset
 
 
 @dataclass(frozen=True)

@@ -7,9 +7,9 @@ from typing import Any
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.episode import Decision, Episode
 from agent.core.errors import PlannerError
-from agent.core.toolset import Toolset
+from agent.core.tools.toolset import Toolset
+from agent.core.tools.verdict import Verdict
 from agent.core.usage import NO_COST, Usage
-from agent.core.verdict import Verdict
 from agent.models.base import ChatModel, Messages
 from agent.models.tokens import estimate_tokens
 from agent.planners.chat.coordinates import adapt_schema

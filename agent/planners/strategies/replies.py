@@ -4,9 +4,9 @@ from typing import Annotated, ClassVar, TypeVar, cast
 
 from pydantic import BeforeValidator, Field
 
-from agent.core.calls import parse_call
 from agent.core.episode import Decision
 from agent.core.errors import ToolError
+from agent.core.tools.calls import parse_call
 from agent.models.base import Reply
 from agent.planners.chat.verdicts import Probability
 from agent.tools.base import Boxes, FreeText, Ids, Phrase, Phrases, SmallInt, Tool

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import prompts
-from agent.core.english import format_ids
 from agent.core.episode import Episode
+from agent.core.text.english import format_ids
 from agent.models.base import Message, Messages
 from agent.planners.chat.examination import VerdictRequest
 from agent.planners.chat.history import format_searches, format_turns

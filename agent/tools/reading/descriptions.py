@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
-from agent.core.english import format_ids, format_mask_count, pluralize
-from agent.core.text import make_encodable, to_one_line
+from agent.core.text.english import format_ids, format_mask_count, pluralize
+from agent.core.text.sanitizing import make_encodable, to_one_line
 from agent.core.workspace import Candidate
 from agent.tools.reading.binding import find_holders
 from agent.tools.reading.lines import TextLine, TextWord

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
+from agent.core.tools.examiner import Examiner
 from agent.core.workspace import Candidate
 from agent.tools.base import ANY_SPELLING, MAX_PHRASE, FreeText, Ids, Tool
 from agent.tools.ids import validate_ids

@@ -6,11 +6,11 @@ from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field, WithJsonSchema, field_validator
 
-from agent.core.english import format_ids
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
+from agent.core.text.english import format_ids
 from agent.core.timeline import Timeline, format_span
+from agent.core.tools.examiner import Examiner
 from agent.core.workspace import Workspace
 from agent.tools.base import SmallInt
 from agent.tools.finish import Answer, ReportNoMask, build_final_observation

@@ -6,11 +6,11 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from agent.core.english import format_ids, pluralize
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
+from agent.core.text.english import format_ids, pluralize
 from agent.core.timeline import Timeline
+from agent.core.tools.examiner import Examiner
 from agent.tools.base import Ids, SmallInt, Tool
 from agent.tools.ids import validate_ids
 from agent.tools.video.select import PART_ALIASES

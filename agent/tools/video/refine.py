@@ -10,8 +10,8 @@ from pydantic import Field
 
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
 from agent.core.timeline import Timeline
+from agent.core.tools.examiner import Examiner
 from agent.core.usage import Usage
 from agent.core.workspace import Candidate
 from agent.tools.ids import validate_ids

@@ -7,8 +7,8 @@ from pydantic import Field
 
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
 from agent.core.timeline import Timeline
+from agent.core.tools.examiner import Examiner
 from agent.core.usage import NO_COST
 from agent.core.workspace import SearchRecord, Workspace
 from agent.tools.base import Boxes, Ids, Phrases, Tool

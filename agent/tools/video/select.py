@@ -6,10 +6,10 @@ from typing import Annotated, ClassVar, Literal
 import numpy as np
 from pydantic import Field
 
-from agent.core.english import format_ids
 from agent.core.episode import Episode, Observation
 from agent.core.errors import ToolError
-from agent.core.examiner import Examiner
+from agent.core.text.english import format_ids
+from agent.core.tools.examiner import Examiner
 from agent.tools.base import ANY_SPELLING, Ids, Tool
 from agent.tools.geometry.terms import Measure, Place, Relation
 from agent.tools.geometry.time_words import Encounter, Motion, TrackMeasure, When

@@ -6,9 +6,9 @@ from typing import Annotated
 
 from pydantic import BeforeValidator, Field
 
-from agent.core.english import format_ids, pluralize
 from agent.core.episode import Episode
 from agent.core.errors import ToolError
+from agent.core.text.english import format_ids, pluralize
 from agent.core.timeline import Timeline, format_span
 from agent.tools.geometry.tracks import Spans, Track, to_tracks
 from sam3_tool.video.masklets import Masklet

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from agent.core.budget import get_remaining_seconds
 from agent.core.episode import Episode, Observation
 from agent.core.outcome import Outcome
-from agent.core.text import to_one_line
+from agent.core.text.sanitizing import to_one_line
 from agent.core.timeline import Timeline
 from agent.core.usage import Usage
 from agent.tools.video.progress import note_interruption, report_progress

@@ -9,7 +9,7 @@ import pytest
 from pydantic import model_validator
 
 from agent import WORKSPACE, ChatPlanner, Decision, Episode, Task, Tool, Toolset, run
-from agent.core.calls import InvalidCall, ToolCall, ValidCall
+from agent.core.tools.calls import InvalidCall, ToolCall, ValidCall
 from agent.models.base import Call, Reply
 from agent.planners.chat.scripted_model import ScriptedModel
 from agent.planners.chat.views import View

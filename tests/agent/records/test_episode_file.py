@@ -14,8 +14,8 @@ import pytest
 
 from agent.core.budget import Budget, Price
 from agent.core.episode import Decision, Episode, Observation, Step, Task
+from agent.core.tools.verdict import Verdict
 from agent.core.usage import Usage
-from agent.core.verdict import Verdict
 from agent.core.workspace import Workspace
 from agent.planners.loading import load_planner
 from agent.records.episode_file import load_episode, save_episode

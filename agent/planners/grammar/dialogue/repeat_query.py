@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 
-from agent.core.english import pluralize
+from agent.core.text.english import pluralize
 from agent.planners.grammar.dialogue.answer_history import AnswerHistory
 from agent.planners.grammar.interpretation import Interpretation, drop_count
 from agent.planners.grammar.plan import (

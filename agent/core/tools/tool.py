@@ -10,7 +10,7 @@ from agent.core.episode import Decision, Episode, Observation
 from sam3_tool import Sam3
 
 if TYPE_CHECKING:
-    from agent.core.examiner import Examiner
+    from agent.core.tools.examiner import Examiner
 
 
 class Tool(BaseModel):

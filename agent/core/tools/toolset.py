@@ -4,10 +4,10 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
-from agent.core.calls import InvalidCall, ToolCall, ValidCall, parse_call
 from agent.core.episode import Decision, Task
 from agent.core.errors import PlannerError, ToolError
-from agent.core.tool import Tool
+from agent.core.tools.calls import InvalidCall, ToolCall, ValidCall, parse_call
+from agent.core.tools.tool import Tool
 
 PromptName = Literal["workspace", "paper", "video"]
 """workspace: every mask keeps its id. paper: one current set of masks, counted from 1 after each change. video: every

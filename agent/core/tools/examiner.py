@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from agent.core.episode import Episode
-    from agent.core.verdict import Verdict
+    from agent.core.tools.verdict import Verdict
 
 
 class Examiner(Protocol):

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from agent.core.episode import Decision
 from agent.core.errors import ToolError
-from agent.core.lenient_json import (
+from agent.core.text.lenient_json import (
     CALL_KEYS,
     WRAPPER_KEYS,
     load_lenient_json,
@@ -21,8 +21,8 @@ from agent.core.lenient_json import (
     strip_code_fence,
     strip_namespace,
 )
-from agent.core.text import make_encodable
-from agent.core.tool import Tool
+from agent.core.text.sanitizing import make_encodable
+from agent.core.tools.tool import Tool
 
 CalledTool = TypeVar("CalledTool", bound=Tool)
 

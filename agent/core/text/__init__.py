@@ -1,0 +1,1 @@
+"""Text as people and language models write it: English numbers, lenient JSON, what can be encoded."""
