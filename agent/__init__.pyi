@@ -3,18 +3,18 @@ from .conversation.drawing import Drawing
 from .conversation.events import Event, ImageShown
 from .conversation.labels import GivenMask
 from .core.budget import Budget, Price
-from .core.tools.calls import InvalidCall, ToolCall, ValidCall
 from .core.context import ConversationContext, PastTurn
 from .core.episode import Decision, Episode, Observation, Step, Task
 from .core.errors import ConversationError, OutputError, PlannerError, ToolError, UsageError
-from .core.tools.examiner import Examiner
 from .core.outcome import Outcome
 from .core.planner import Planner
 from .core.timeline import Timeline
+from .core.tools.calls import InvalidCall, ToolCall, ValidCall
+from .core.tools.examiner import Examiner
 from .core.tools.tool import Tool
 from .core.tools.toolset import PromptName, Toolset
-from .core.usage import Usage
 from .core.tools.verdict import Verdict
+from .core.usage import Usage
 from .core.workspace import Candidate, SearchRecord, Workspace
 from .doubt.policy import AnswerDoubt, DoubtPolicy, apply_doubt, read_doubt
 from .loop import run, watch
