@@ -59,7 +59,7 @@ def open_demo(
             from demo.server import ServerOptions, serve_page
             from demo.uploads import MEGA, Limits
         engine = Engine(planners[0].options, planners)
-        _ = engine.concepts  # a file that is no concept ends the command, before anybody waits for the page
+        _ = engine.concepts, engine.made_by  # what cannot be used ends the command, before anybody waits for the page
         limits = Limits(max_pixels=int(max_pixels * MEGA), max_file_bytes=int(max_bytes * 2**20))
         try:
             page, address = serve_page(engine, ServerOptions(host, port, credentials, queue), limits, wait=False)

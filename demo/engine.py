@@ -87,6 +87,18 @@ class Engine:
         """What is looked for where a phrase is, by phrase. Raises UsageError or ConceptError."""
         return load_concepts(self.options.concept or ())
 
+    @cached_property
+    def made_by(self) -> Mapping[tuple[str, bool], Provenance]:
+        """What an episode is saved with, by planner and by whether it is about a video; files are read once.
+
+        Raises UserError for a price, a limit or a file that nothing can be made of.
+        """
+        return {
+            (name, is_video): options.for_subject(is_video=is_video).build_provenance()
+            for name, options in self.offered.items()
+            for is_video in (False, True)
+        }
+
     @property
     def sam3_name(self) -> str:
         """The SAM 3 that the page was started with."""
@@ -130,9 +142,8 @@ class Engine:
 
     def get_provenance(self, planner: str, sam3: str, *, is_video: bool = False) -> Provenance:
         """Return the provenance that an episode of these two models is saved with."""
-        options = self._get_options(planner).for_subject(is_video=is_video)
-        provenance = options.build_provenance().model_copy(update={"sam3": sam3})
-        return with_model_info(provenance, self.get_planner(planner, is_video=is_video))
+        loaded = self.get_planner(planner, is_video=is_video)
+        return with_model_info(self.made_by[planner, is_video].model_copy(update={"sam3": sam3}), loaded)
 
     def describe_state(self, planner: str, sam3: str) -> ModelState:
         """Return the state of both models together; each begins to load if nobody has asked for it yet."""
@@ -175,13 +186,13 @@ class Engine:
 
     def _load_sam3(self, name: str) -> Sam3:
         sam3 = Sam3.load(name, device=self.options.device)
-        if self.options.build_provenance().doubt.is_active and sam3.probability_estimator is None:
+        if self.made_by[self.default_planner, False].doubt.is_active and sam3.probability_estimator is None:
             log.warning("%s; no mask is in doubt", sam3.calibration_fault or f"SAM 3 {name!r} is not calibrated")
         return sam3
 
     def _load_planner(self, name: str, *, is_video: bool) -> Planner:
         options = self._get_options(name).for_subject(is_video=is_video)
-        return load_planner(options.planner, **options.to_planner_options(options.build_provenance()))
+        return load_planner(options.planner, **options.to_planner_options(self.made_by[name, is_video]))
 
     def _get_options(self, planner: str) -> Options:
         """The options of a planner that the page offers. Raises PlannerError for any other."""

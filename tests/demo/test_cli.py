@@ -37,6 +37,21 @@ def test_a_proxy_that_the_page_cannot_use_is_one_line(monkeypatch):
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (["--price", "nonsense"], "--price must be PROMPT,COMPLETION"),
+        (["--max-cost", "1"], "--max-cost needs a price"),
+        (["--toolset", "nonsense"], "nonsense"),
+        (["--planner", "grammar", "--planner", "replay:missing.json"], "missing.json"),
+    ],
+)
+def test_options_that_no_answer_can_be_given_with_end_the_command(options, said):
+    done = CliRunner().invoke(app, ["demo", "--port", "0", *options])
+    assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
+    assert said in done.stderr
+
+
 def make_planners(*words, **values):
     return parse_planners({"planner": list(words), **values})
 

@@ -102,13 +102,15 @@ def test_a_file_of_another_place_is_not_read(actions, visitor, gizmo, tmp_path):
 
 
 def test_the_operator_gives_every_visitor_a_concept(gizmo, tmp_path):
-    engine = Engine(Options(planner="grammar", concept=[f"widget={save_concept(gizmo, tmp_path)}"]))
+    path = save_concept(gizmo, tmp_path)
+    engine = Engine(Options(planner="grammar", concept=[f"widget={path}"]))
     actions = Actions(engine, SessionStore(), Limits(), EXAMPLES)
     session_id = actions.sessions.open()
     actions.open_example(session_id, "fruit")
     session = ask(actions, session_id, "all the widgets")
     assert session.conversation.selected
-    assert session.note == ""
+    path.unlink()  # it was read once
+    assert ask(actions, session_id, "all the widgets").note == session.note == ""
 
 
 def test_the_command_ends_at_once_for_a_file_that_is_no_concept(tmp_path):
