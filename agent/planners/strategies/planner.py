@@ -22,7 +22,7 @@ from agent.planners.strategies import evidence as pooled
 from agent.planners.strategies import requests
 from agent.planners.strategies.evidence import Look, compute_logit, compute_probability
 from agent.planners.strategies.options import Strategies
-from agent.planners.strategies.progress import Progress, count_known, goes_on
+from agent.planners.strategies.progress import Progress, count_known, is_follow_up
 from agent.planners.strategies.replies import CheckAnswer, Compare, Propose, ProposeNext, SmallTool, read_reply_as
 from agent.planners.strategies.router import route_query
 from agent.planners.strategies.stopping import is_worth_asking
@@ -118,7 +118,7 @@ class StrategyPlanner(ChatPlanner):
         """
         self.toolset.require_subject(episode.task)
         progress = Progress.from_episode(episode)
-        may_route = self.strategies.router and not progress.plan and not goes_on(episode)
+        may_route = self.strategies.router and not progress.plan and not is_follow_up(episode)
         if may_route and (routed := route_query(episode)):
             return routed
         match progress.stage:
@@ -133,7 +133,7 @@ class StrategyPlanner(ChatPlanner):
 
     def _propose(self, episode: Episode, progress: Progress) -> Decision:
         messages = requests.build_proposal(episode, self.view, self.strategies)
-        if goes_on(episode):
+        if is_follow_up(episode):
             return self._propose_next(episode, progress, messages)
         proposal, usage = self._ask_question(messages, Propose, episode)
         if isinstance(proposal, str):

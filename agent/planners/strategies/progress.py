@@ -16,7 +16,7 @@ def count_known(episode: Episode) -> int:
     return len(episode.task.context.workspace or ())
 
 
-def goes_on(episode: Episode) -> bool:
+def is_follow_up(episode: Episode) -> bool:
     """Whether the query goes on with a conversation."""
     return bool(episode.task.context.turns or episode.task.context.workspace)
 

@@ -12,7 +12,7 @@ from agent.planners.chat.history import format_searches, format_turns
 from agent.planners.chat.messages import fill_query_prompt, limit_images, truncate_text
 from agent.planners.chat.views import View, draw_overlay, draw_sheet, reduce_image
 from agent.planners.strategies.options import Strategies
-from agent.planners.strategies.progress import Progress, goes_on
+from agent.planners.strategies.progress import Progress, is_follow_up
 from agent.tools import WORKSPACE
 from sam3_tool import Image
 from sam3_tool.drawing.contact_sheet import MAX_MASKS
@@ -44,7 +44,7 @@ def build_proposal(episode: Episode, view: View, strategies: Strategies) -> Mess
         tried = ", ".join(repr(truncate_text(search.phrase)) for search in episode.searches)
         told.append(prompts.fill_prompt("strategies/tried", phrases=tried))
     shown = [reduce_image(episode.task.image, view.image_side)]
-    if goes_on(episode):
+    if is_follow_up(episode):
         told.append(_describe_conversation(episode))
         if selected := episode.task.context.selected:
             shown.append(draw_overlay(episode.task.image, episode.workspace.pick(selected), selected, view.image_side))
@@ -57,7 +57,7 @@ def restate_query(episode: Episode) -> Episode:
     Args:
         episode: Everything that happened so far.
     """
-    reading = Progress.from_episode(episode).plan.get("reading") if goes_on(episode) else None
+    reading = Progress.from_episode(episode).plan.get("reading") if is_follow_up(episode) else None
     if not reading:
         return episode
     query = f"{episode.task.query.strip()} (that is, after what was said before: {reading})"
