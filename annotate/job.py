@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 from agent.core.errors import InterruptedOutputError, OutputError
-from annotate.dispatch import Crew, Dispatcher
 from annotate.plan import PLAN_FILE, Plan, check_plan, settle_plan
-from annotate.processes import STALL, ProcessCrew
 from annotate.progress import ProgressMeter
 from annotate.shards import ShardFolder, Summary, read_summary
 from annotate.sources.base import Listing
-from annotate.worker import Advance, Ready, WorkerSetup
+from annotate.workers.dispatch import Crew, Dispatcher
+from annotate.workers.processes import STALL, ProcessCrew
+from annotate.workers.worker import Advance, Ready, WorkerSetup
 from sam3_tool.errors import UserError
 
 Place = Literal["processes", "ray"]
@@ -106,7 +106,7 @@ class Job:
 
     def _build_crew(self, devices: Sequence[str]) -> Crew:
         if self.place == "ray":
-            from annotate.on_ray import RayCrew
+            from annotate.workers.on_ray import RayCrew
 
             return RayCrew(self.setup, devices)
         return ProcessCrew(self.setup, devices, stall=self.stall)

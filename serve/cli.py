@@ -41,8 +41,8 @@ def serve_http(
     """
     with report_user_errors(interrupted="the server has ended"):
         with require_extra("serve", "fastapi", "uvicorn", "prometheus_client", "multipart"):
-            from serve.http.drain import DrainingServer, start_logging
             from serve.http.metrics import Metrics
+            from serve.http.middleware.drain import DrainingServer, start_logging
             from serve.plan import ServerPlan
             from serve.router.app import create_router
             from serve.router.workers import Fleet

@@ -17,7 +17,7 @@ from serve.options import LOAD_PANEL, MIB, TOKENS_VARIABLE, ImageLimits, number_
 if TYPE_CHECKING:
     from agent.core.budget import Budget
     from agent.records.provenance import Provenance
-    from serve.http.auth import TokenBook
+    from serve.http.middleware.auth import TokenBook
     from serve.http.settings import ServeSettings
 
 ACCESS_PANEL, KEEP_PANEL = "Who may use it", "What outlives it"

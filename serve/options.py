@@ -11,7 +11,7 @@ import typer
 from agent.cli.options.shared_options import CommandFunction, option_group
 
 if TYPE_CHECKING:
-    from serve.http.auth import TokenBook
+    from serve.http.middleware.auth import TokenBook
 
 TOKENS_VARIABLE = "SAM3_AGENT_TOKENS"
 LOAD_PANEL = "Limits of the server"
@@ -64,7 +64,7 @@ def number_option(text: str, least: float, panel: str) -> Any:
 
 def read_tokens(path: Path | None) -> "TokenBook":
     """Those of the file, or those of the environment. Raises UsageError, which never shows a token."""
-    from serve.http.auth import TokenBook
+    from serve.http.middleware.auth import TokenBook
 
     if path is not None:
         return TokenBook.read(path)

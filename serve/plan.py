@@ -85,8 +85,8 @@ def run_at_socket(
     Raises:
         UserError: A model cannot be loaded.
     """
-    from serve.http.drain import DrainingServer, start_logging
     from serve.http.metrics import Metrics
+    from serve.http.middleware.drain import DrainingServer, start_logging
 
     own = replace(
         settings,

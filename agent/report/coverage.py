@@ -183,8 +183,8 @@ def find_unread_words(episode: Episode) -> list[str]:
         return []
     from agent.planners.grammar.coverage import find_unused_words  # loads the parser of queries
     from agent.planners.grammar.dialogue.saved_plans import interpretation_from_json
-    from agent.planners.grammar.lexer import tokenize, tokenize_beginning
-    from agent.planners.grammar.syntax import QuerySyntaxError
+    from agent.planners.grammar.parsing.lexer import tokenize, tokenize_beginning
+    from agent.planners.grammar.parsing.syntax import QuerySyntaxError
     from agent.planners.grammar.text.inscriptions import mark_inscriptions
 
     try:

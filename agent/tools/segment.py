@@ -13,8 +13,8 @@ from agent.core.usage import Usage
 from agent.core.workspace import SearchRecord, Workspace
 from agent.tools.base import Boxes, Ids, Phrases, Tool
 from agent.tools.ids import validate_ids
-from agent.tools.region import Region
-from agent.tools.seams import describe_merges, merge_across_border
+from agent.tools.regions.region import Region
+from agent.tools.regions.seams import describe_merges, merge_across_border
 from agent.tools.search_text import describe_search, drop_empty, drop_near_duplicates
 from sam3_tool import ConceptPrompt, Instances, Sam3
 from sam3_tool.phrases import normalize_phrase

@@ -216,7 +216,7 @@ def build_job(
     """Everything about a run but the devices of its workers."""
     from annotate.job import Job
     from annotate.plan import Plan, choose_shard_size
-    from annotate.worker import WorkerSetup
+    from annotate.workers.worker import WorkerSetup
 
     plan = Plan(
         source=str(source.absolute()),

@@ -74,7 +74,7 @@ def describe_route(route: "StageRoute") -> list[str]:
 def list_limits(route: "StageRoute") -> list[str]:
     """Say why less is automatic than might be."""
     from engine.quality.binomial import count_needed
-    from engine.quality.routing import LEAST_DOMAIN_LABELS
+    from engine.quality.thresholds import LEAST_DOMAIN_LABELS
 
     needed, notes = count_needed(route.quality), []
     if route.sample < needed:

@@ -40,7 +40,7 @@ def review_engine(
         ):
             from engine.review.app import create_app
             from engine.review.opening import open_services
-            from serve.http.drain import DrainingServer, start_logging
+            from serve.http.middleware.drain import DrainingServer, start_logging
         people = _read_people(users, host)
         hosts = (host, "localhost", "127.0.0.1", "[::1]", *(allow_host or ()))
         with open_services(folder, people, hosts=hosts, sam3=sam3, device=device, wage=wage) as services:

@@ -55,7 +55,7 @@ def run_engine(
     143 interrupted.
     """
     with report_user_errors(interrupted=KEPT), require_extra("parquet", "pyarrow"), show_progress() as display:
-        from engine.running import build_stages, run_stages
+        from engine.stages.running import build_stages, run_stages
         from engine.stages.stage import RunContext
         from engine.store.files import reopen_errors
         from engine.store.store import EngineStore

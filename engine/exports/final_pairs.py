@@ -13,7 +13,7 @@ from engine.errors import EngineError
 from engine.exports.opinions import Opinion, list_opinions
 from engine.exports.reading import ImageNamer
 from engine.exports.selection import REASONS, PairUse, decide_final_use
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Pair
 from engine.states import PairDecision, PairHistory, PairState, StatePolicy, list_standing_entries
 from engine.store.changes import LogMoment

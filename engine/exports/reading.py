@@ -9,7 +9,7 @@ import numpy as np
 import PIL.Image
 
 from engine.errors import EngineError
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from sam3_tool.errors import ImageError
 from sam3_tool.image import Image
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from engine.exports.selection import PairUse
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.states import PairState
 from sam3_tool.masks import rle
 from sam3_tool.masks.rle import RleMask

@@ -17,7 +17,7 @@ from engine.exports.reading import ImageNamer
 from engine.exports.saco_entries import CATEGORIES, build_mask_entry, build_pair_entry
 from engine.exports.selection import REASONS, PairUse, decide_use
 from engine.exports.split_spool import SplitSpool
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.states import PairState, StatePolicy
 from engine.store.changes import LogMoment
 from engine.store.store import NO_POLICY, EngineStore

@@ -13,8 +13,8 @@ from agent.core.tools.tool import Tool
 from agent.models.base import ChatModel, Message, Messages
 from agent.planners.chat.messages import truncate_text
 from agent.tools.base import FreeText, Phrases, SmallInt
-from engine.model_questions import ModelAnswer, ask_questions
-from engine.verifiers.views import SIDE, reduce_view
+from engine.chat_models.questions import ModelAnswer, ask_questions
+from engine.verifiers.language_model.views import SIDE, reduce_view
 from sam3_tool.image import Image
 
 MAX_PHRASES = 20

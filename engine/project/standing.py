@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from engine.images import SPLITS
+from engine.media.images import SPLITS
 from engine.phrases.phrase_log import count_dropped
 from engine.proposing import get_recipe
 from engine.states import STATE_NAMES, PairSummary, StatePolicy

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from engine.errors import EngineError
 from engine.pairs import Judgement, Stage
 from engine.quality.ordering import compute_pair_risk
-from engine.quality.routing import (
+from engine.quality.thresholds import (
     QUALITY,
     SampledItem,
     choose_accept_threshold,

@@ -11,7 +11,7 @@ from engine.review import routes
 from engine.review.services import ReviewServices
 from serve.http.errors import add_error_handlers
 from serve.http.metrics import Metrics
-from serve.http.middleware import AuthMiddleware, BodyMiddleware, RequestMiddleware
+from serve.http.middleware.asgi import AuthMiddleware, BodyMiddleware, RequestMiddleware
 
 PAGE_FILES = {
     "/": ("index.html", "text/html; charset=utf-8"),

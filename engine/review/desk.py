@@ -7,8 +7,8 @@ from itertools import islice
 from threading import RLock
 
 from engine.errors import EngineError
-from engine.images import EngineImage
 from engine.lottery import draw_lot
+from engine.media.images import EngineImage
 from engine.pairs import Entry, Judgement, LogRecord, Pair, Proposal, Reproposal, Withdrawal
 from engine.quality.auditing import AUDIT_SHARE, is_audited, is_model_label, read_audit_sample
 from engine.review.entries import build_version, check_choice, name_person, parse_number, read_content, to_entries

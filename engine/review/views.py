@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from demo.picture.outlines import trace_outline
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Proposal
 from engine.review.entries import parse_accepted
 from engine.review.queue.tables import QueueItem

@@ -10,10 +10,10 @@ import numpy as np
 
 from annotate.asking import map_ahead
 from annotate.progress import ProgressMeter
-from engine.duplicates import MIN_COSINE, GroupFinder, compute_cosine, compute_dhash
 from engine.errors import EngineError
-from engine.images import EngineImage, Split
-from engine.splits import choose_split
+from engine.media.duplicates import MIN_COSINE, GroupFinder, compute_cosine, compute_dhash
+from engine.media.images import EngineImage, Split
+from engine.media.splits import choose_split
 from engine.stages.stage import RunContext, StageName, StageReport
 from engine.store.files import ReadFile, UnreadFile, count_files, keep_read_files, list_unread
 from sam3_tool.errors import ImageError

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from agent.models.base import ChatModel
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Pair
 from engine.phrases.model_proposing import ask_for_look_alikes
 from engine.phrases.negatives.adversarial import CheckedNegative, check_candidates, choose_negatives

@@ -8,7 +8,7 @@ from agent.core.text.sanitizing import to_one_line
 from agent.models.base import ChatModel
 from annotate.progress import ProgressMeter
 from engine.errors import EngineError
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Origin, Pair
 from engine.phrases.alt_text import find_noun_phrases
 from engine.phrases.hygiene import CleanedPhrases, HygieneRules, clean_phrases, drop_phrases

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
-from engine.chat_models import load_chat_model
-from engine.images import EngineImage
+from engine.chat_models.loading import load_chat_model
+from engine.media.images import EngineImage
 from engine.pairs import Pair
 from engine.phrases.hygiene import HygieneRules
 from engine.phrases.negatives.candidates import NegativeSources

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.store.database import EngineDatabase
 from engine.store.media import bury_image, is_forgotten
 from engine.store.rows import to_signed

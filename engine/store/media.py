@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from time import time
 
 from engine.errors import EngineError
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Pair
 from engine.store.database import EngineDatabase
 from engine.store.rows import to_signed

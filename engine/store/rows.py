@@ -6,7 +6,7 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter
 
-from engine.images import EngineImage, Split
+from engine.media.images import EngineImage, Split
 from engine.pairs import Entry, Judgement, LogRecord, Pair
 
 IMAGE_COLUMNS = """

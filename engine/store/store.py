@@ -8,7 +8,7 @@ from types import TracebackType
 from filelock import FileLock
 
 from engine.errors import EngineError
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Entry, LogRecord, Pair, Proposal
 from engine.states import PairDecision, PairHistory, PairState, PairSummary, StatePolicy, compute_state, decide_pair
 from engine.store import log, media, proposals

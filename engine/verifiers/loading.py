@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.chat_models import CHAT_KINDS, load_chat_model
-from engine.verifiers.answer_log import AnswerLog
-from engine.verifiers.mllm import MllmVerifier
-from engine.verifiers.recorded import RecordedVerifier
+from engine.chat_models.loading import CHAT_KINDS, load_chat_model
+from engine.verifiers.language_model.answer_log import AnswerLog
+from engine.verifiers.language_model.mllm import MllmVerifier
+from engine.verifiers.language_model.recorded import RecordedVerifier
 
 ANSWERS_FILE = "answers.jsonl"
 """In the folder of an engine: every answer of a language model that verifies."""

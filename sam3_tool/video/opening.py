@@ -71,7 +71,7 @@ def _open_file(path: Path, max_pixels: int) -> "FrameSource":
 
 def _open_video_file(path: Path, max_pixels: int) -> "FrameSource":
     try:
-        from sam3_tool.video.files import VideoFile  # its package is an extra
+        from sam3_tool.video.container.files import VideoFile  # its package is an extra
     except ModuleNotFoundError as error:
         if error.name != "av":
             raise

@@ -14,7 +14,7 @@ from sam3_tool import Sam3
 from serve.http.errors import add_error_handlers
 from serve.http.images import FORGETTING_SECONDS
 from serve.http.metrics import Metrics
-from serve.http.middleware import AuthMiddleware, BodyMiddleware, RequestMiddleware
+from serve.http.middleware.asgi import AuthMiddleware, BodyMiddleware, RequestMiddleware
 from serve.http.routes import conversations, episodes, health, images, jobs, segment
 from serve.http.services import BackgroundModel, Services
 from serve.http.settings import ServeSettings

@@ -12,8 +12,8 @@ import numpy as np
 
 from sam3_tool import Image
 from sam3_tool.errors import ImageError, ImageSizeError
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
+from serve.http.middleware.auth import Tenant
 from serve.router.shared_images import SharedImages
 
 

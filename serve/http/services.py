@@ -15,11 +15,11 @@ from fastapi import Request
 from agent.core.planner import Planner
 from sam3_tool import Image, Sam3, Video
 from sam3_tool.system.fetching import UrlFetcher
-from serve.http.admission import Admission
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
 from serve.http.metrics import Metrics
+from serve.http.middleware.admission import Admission
+from serve.http.middleware.auth import Tenant
 from serve.http.schemas import VIDEO_ROUTES
 from serve.http.settings import ServeSettings
 from serve.router.shared_images import SharedImages

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 from serve.labels.label_studio_images import LabelStudioImages
 from serve.slots import Slot
 from serve.talk.settings import TalkSettings

@@ -18,7 +18,7 @@ from pydantic import AnyHttpUrl
 
 from agent.core.errors import UsageError
 from sam3_tool.system.listening import is_loopback
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 
 NO_TOKENS = TokenBook()
 

@@ -16,9 +16,9 @@ from starlette.responses import StreamingResponse
 from sam3_tool import Concept, Image, Video
 from sam3_tool.errors import ConceptError
 from serve.http.answers import dump_json
-from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
 from serve.http.images import read_image
+from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.services import Services, Work, get_services
 from serve.responses.answering import Answerer
 from serve.responses.events import ResponseEnvelope

@@ -18,9 +18,9 @@ from agent.report.result import Mask, Track, VideoInfo
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
 from sam3_tool.system.files import write_atomically
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import give_owner
+from serve.http.middleware.auth import Tenant
 from serve.talk.schemas import ConversationState, ShownImage, ShownVideo, TurnSummary
 from serve.talk.settings import TalkSettings
 

@@ -17,9 +17,9 @@ from agent.core.episode import Episode
 from agent.core.errors import PlannerError
 from agent.core.planner import Planner
 from sam3_tool import Sam3
-from serve.http.admission import Admission
-from serve.http.auth import Tenant
 from serve.http.errors import CLIENT_LEFT, ApiError
+from serve.http.middleware.admission import Admission
+from serve.http.middleware.auth import Tenant
 from serve.talk.planners import PlannerBook, build_planner_error
 
 log = logging.getLogger(__name__)

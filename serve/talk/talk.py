@@ -16,10 +16,10 @@ from agent.doubt.policy import DoubtPolicy, apply_doubt
 from agent.loop import watch
 from agent.report.result import Result
 from sam3_tool import Image
-from serve.http.admission import Admission
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import read_image
+from serve.http.middleware.admission import Admission
+from serve.http.middleware.auth import Tenant
 from serve.http.routes.segment import answer_segment, build_prompts
 from serve.http.schemas import SegmentRequest
 from serve.http.services import Services

@@ -8,9 +8,9 @@ import numpy as np
 from sam3_tool import Image, Video, VideoError
 from sam3_tool.errors import MissingPackageError
 from sam3_tool.video.video import FrameSource
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import give_owner
+from serve.http.middleware.auth import Tenant
 
 MAX_FRAMES = 3000
 """Of a video. A stream says what is found as it is found, but nobody else's work should wait for hours."""

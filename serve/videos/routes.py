@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Request, Response
 
 from sam3_tool import Video
-from serve.http.auth import Tenant, get_tenant
+from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.services import Services, get_services
 from serve.http.uploads import FILE_BODIES, read_content
 from serve.videos.schemas import VideoAnswer

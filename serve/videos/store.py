@@ -13,8 +13,8 @@ from threading import Lock
 
 from sam3_tool import Video
 from sam3_tool.system.files import write_atomically
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
+from serve.http.middleware.auth import Tenant
 from serve.videos.opening import open_sent_video
 
 OPEN_VIDEOS = 8

@@ -8,7 +8,7 @@ from typer.testing import CliRunner, Result
 
 from agent.cli.main import app
 from annotate.plan import settle_plan
-from annotate.worker import ShardWorker, Unit
+from annotate.workers.worker import ShardWorker, Unit
 from tests.support.annotating import build_job, write_images
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from annotate.dispatch import MAX_BURIED, MAX_STILLBORN, Dispatcher
 from annotate.errors import WorkerError
 from annotate.job import Job
-from annotate.worker import Unit
+from annotate.workers.dispatch import MAX_BURIED, MAX_STILLBORN, Dispatcher
+from annotate.workers.worker import Unit
 from tests.support.annotating import InlineCrew, build_job, read_rows, run_here, write_images
 
 

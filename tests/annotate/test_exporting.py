@@ -14,7 +14,7 @@ from pycocotools.coco import COCO
 from agent.core.errors import UsageError
 from annotate.exporting import ExportJob, parse_formats
 from annotate.job import Job
-from annotate.worker import ShardWorker, Unit
+from annotate.workers.worker import ShardWorker, Unit
 from tests.support.annotating import SIZE, build_job, write_images
 
 

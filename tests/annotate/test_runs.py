@@ -15,7 +15,7 @@ from annotate.job import Job
 from annotate.progress import ProgressMeter
 from annotate.shards import read_footer
 from annotate.sources.base import Item
-from annotate.worker import ShardWorker, Unit
+from annotate.workers.worker import ShardWorker, Unit
 from sam3_tool.masks.rle import RleMask, decode_mask
 from tests.support.annotating import COSTLY, DEADLY, SIZE, build_job, read_rows, run_here, write_images
 

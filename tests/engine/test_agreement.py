@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from engine.agreement import compute_instance_f1, compute_kappa, compute_mean_kappa
+from engine.quality.measures.agreement import compute_instance_f1, compute_kappa, compute_mean_kappa
 from sam3_tool.masks.rle import encode_mask
 
 

@@ -170,7 +170,7 @@ FULL = """
 import os, resource, signal, sys
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 from agent.cli.main import main
-import engine.cli, engine.store.store, engine.running
+import engine.cli, engine.store.store, engine.stages.running
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
 main(sys.argv[2:])
 """

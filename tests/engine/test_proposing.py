@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from engine.coarse import build_parent_finder
-from engine.duplicates import MAX_BITS, compute_dhash, count_different_bits
+from engine.media.duplicates import MAX_BITS, compute_dhash, count_different_bits
+from engine.media.splits import choose_split
 from engine.pairs import Pair
+from engine.phrases.coarse import build_parent_finder
 from engine.phrases.ontology import Ontology
 from engine.proposing import build_proposal, describe_maker, describe_recipe, get_recipe, propose_masks
-from engine.splits import choose_split
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.synthetic.scenes import draw_scene
 from tests.support.engines import SteadyBackend, build_instances, draw_image

@@ -179,7 +179,7 @@ KILLS = """
 import os, shutil, sys
 from pathlib import Path
 from engine.store.store import EngineStore
-from engine.running import build_stages, run_stages
+from engine.stages.running import build_stages, run_stages
 from engine.stages.stage import RunContext
 from sam3_tool import Sam3
 from tests.support.engines import SteadyBackend

@@ -12,7 +12,7 @@ from bench.suites.engine.negatives import list_outcomes, tabulate_negatives
 from bench.suites.engine.projects import from_row, load_project, to_row
 from bench.suites.engine.routing import route_sample
 from engine.errors import EngineError
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Judgement, Pair, Proposal, Stage, Withdrawal
 from engine.quality.fitting import fit_engine, fit_route
 from engine.simulation import NegativeKind, SimulatedPair, SimulatedReviewer, choose_negatives

@@ -18,9 +18,9 @@ from agent.models.rendering import render_call
 from agent.models.reply_parsing import read_reply
 from agent.planners.chat.planner import ChatPlanner
 from agent.tools import parse_toolset
-from engine.verifiers.letters import LETTERS, ChooseOfFive, ChooseOfSix
-from engine.verifiers.mllm import build_question, load_choices
-from engine.verifiers.views import draw_coverage_view, draw_mask_view
+from engine.verifiers.language_model.letters import LETTERS, ChooseOfFive, ChooseOfSix
+from engine.verifiers.language_model.mllm import build_question, load_choices
+from engine.verifiers.language_model.views import draw_coverage_view, draw_mask_view
 from sam3_tool import ConceptPrompt, Image, Instances, Sam3
 from sam3_tool.backends.scripted import ScriptedBackend
 from sam3_tool.masks.rle import encode_mask

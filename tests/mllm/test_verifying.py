@@ -3,9 +3,9 @@
 import numpy as np
 
 from agent.models.openai.client import OpenAICompatible
-from engine.verifiers.answer_log import AnswerLog, read_answers
-from engine.verifiers.mllm import MllmVerifier
-from engine.verifiers.recorded import RecordedVerifier
+from engine.verifiers.language_model.answer_log import AnswerLog, read_answers
+from engine.verifiers.language_model.mllm import MllmVerifier
+from engine.verifiers.language_model.recorded import RecordedVerifier
 from engine.verifiers.verifier import MaskItem, PairItem
 from sam3_tool.masks.rle import encode_mask
 

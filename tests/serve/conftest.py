@@ -6,7 +6,7 @@ from fastapi.testclient import TestClient
 
 from sam3_tool import Instances, Sam3, ScriptedBackend
 from serve.http.app import create_app
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 from serve.http.settings import ServeSettings
 from tests.support.serving import ANNA, BEN, HEIGHT, WIDTH, write_image
 

@@ -11,12 +11,12 @@ import numpy as np
 import PIL.Image
 
 from annotate.asking import Asker, PhraseAsker
-from annotate.dispatch import Death, Event
 from annotate.job import Job
 from annotate.plan import Plan
 from annotate.shards import Row, read_shard
 from annotate.sources.opening import SourceOptions, open_source
-from annotate.worker import Ready, ShardWorker, Unit, WorkerSetup
+from annotate.workers.dispatch import Death, Event
+from annotate.workers.worker import Ready, ShardWorker, Unit, WorkerSetup
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.backends.scripted import ScriptedEmbedding
 from sam3_tool.errors import DeviceError

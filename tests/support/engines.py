@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import PIL.Image
 
-from engine.running import build_stages, run_stages
+from engine.stages.running import build_stages, run_stages
 from engine.stages.stage import RunContext, StageReport
 from engine.store.store import EngineStore
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend

@@ -33,9 +33,9 @@ MODULES = (
 MODULES_OF_COMMANDS = {
     "annotate": ("annotate.cli.command",),
     "demo": ("demo.cli", "demo.engine", "demo.server"),
-    "engine": ("engine.cli", "engine.review.app", "serve.http.drain"),
+    "engine": ("engine.cli", "engine.review.app", "serve.http.middleware.drain"),
     "mcp": ("serve.mcp.cli", "serve.mcp.server", "serve.mcp.transports"),
-    "serve": ("serve.cli", "serve.http.app", "serve.http.drain", "serve.router.app"),
+    "serve": ("serve.cli", "serve.http.app", "serve.http.middleware.drain", "serve.router.app"),
 }
 """What a command is slow to import besides: imported before its first fork, so that further ones share it."""
 

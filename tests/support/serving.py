@@ -10,7 +10,7 @@ import PIL.Image
 from fastapi import FastAPI
 
 from sam3_tool.system.listening import open_listener
-from serve.http.drain import DrainingServer
+from serve.http.middleware.drain import DrainingServer
 
 ANNA, BEN = "anna-has-a-long-token", "ben-has-another-token"
 HEIGHT, WIDTH = 48, 64

@@ -6,6 +6,22 @@ from itertools import pairwise
 from typing import cast
 
 from agent.planners.grammar.nouns import tell_number, to_singular
+from agent.planners.grammar.parsing.syntax import (
+    UNRANKED,
+    AnswerMembership,
+    Coordination,
+    Description,
+    Inscription,
+    Lack,
+    Location,
+    Modifier,
+    Noun,
+    QuerySyntaxError,
+    Ranking,
+    Relationship,
+    Selection,
+    Term,
+)
 from agent.planners.grammar.plan import (
     Alternating,
     Counted,
@@ -28,22 +44,6 @@ from agent.planners.grammar.plan import (
     source_set,
     target_phrases,
     unite_plans,
-)
-from agent.planners.grammar.syntax import (
-    UNRANKED,
-    AnswerMembership,
-    Coordination,
-    Description,
-    Inscription,
-    Lack,
-    Location,
-    Modifier,
-    Noun,
-    QuerySyntaxError,
-    Ranking,
-    Relationship,
-    Selection,
-    Term,
 )
 from agent.planners.grammar.vocabulary import (
     ADJECTIVES,
@@ -103,9 +103,9 @@ def compile_plan(selection: Selection, context: ReferenceContext | None = None) 
     Raises:
         QuerySyntaxError: The syntax makes no sense, e.g. 'nearest' without what it is measured to.
 
-    >>> from agent.planners.grammar.lexer import tokenize
-    >>> from agent.planners.grammar.normalize import normalize
-    >>> from agent.planners.grammar.parser import parse
+    >>> from agent.planners.grammar.parsing.lexer import tokenize
+    >>> from agent.planners.grammar.parsing.normalize import normalize
+    >>> from agent.planners.grammar.parsing.parser import parse
     >>> compile_plan(normalize(parse(tokenize("the two largest circles")))).plan
     Ranked(of=Phrase(text='circle'), by='size', order='descending', start=1, take=2, to=None)
     """

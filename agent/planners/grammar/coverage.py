@@ -51,7 +51,7 @@ def find_unused_words(tokens: Sequence[Token], plan: Plan, *, known: Iterable[Pl
         plan: What was made of them.
         known: What was spoken of before; what its phrases hold need not be asked for again.
 
-    >>> from agent.planners.grammar.lexer import tokenize
+    >>> from agent.planners.grammar.parsing.lexer import tokenize
     >>> from agent.planners.grammar.plan import Phrase
     >>> find_unused_words(tokenize("two red cups on the table"), Phrase("red cup"))
     ['two', 'on', 'table']

@@ -6,11 +6,11 @@ from typing import Literal
 
 from agent.planners.grammar.compiler import CompiledPlan, ReferenceContext, build_head_phrase, compile_plan
 from agent.planners.grammar.coverage import find_unused_words
-from agent.planners.grammar.lexer import tokenize, tokenize_beginning
-from agent.planners.grammar.normalize import normalize
-from agent.planners.grammar.parser import find_head_phrase, parse
+from agent.planners.grammar.parsing.lexer import tokenize, tokenize_beginning
+from agent.planners.grammar.parsing.normalize import normalize
+from agent.planners.grammar.parsing.parser import find_head_phrase, parse
+from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 from agent.planners.grammar.plan import Counted, Difference, Plan, Union, has_mask_ids
-from agent.planners.grammar.syntax import QuerySyntaxError
 from agent.planners.grammar.temporal.reading import read_temporal_query
 from agent.planners.grammar.text.inscriptions import mark_inscriptions
 from agent.planners.grammar.text.list_notation import split_class_names

@@ -10,7 +10,7 @@ from agent.core.workspace import Candidate
 from agent.tools.reading.binding import find_holders
 from agent.tools.reading.lines import TextLine, TextWord
 from agent.tools.reading.recognition import GOOD_SIDE, read_text_lines
-from agent.tools.region import MIN_SIDE, Region
+from agent.tools.regions.region import MIN_SIDE, Region
 from sam3_tool import Image
 
 Words = tuple[TextWord, ...]

@@ -15,7 +15,7 @@ from agent.tools.ids import validate_ids
 from agent.tools.reading.descriptions import describe_choice, describe_lines, describe_reading, describe_reason
 from agent.tools.reading.lines import TextWord
 from agent.tools.reading.matching import FoundText, Match, find_text, split_tokens
-from agent.tools.region import Region
+from agent.tools.regions.region import Region
 from sam3_tool import Sam3
 from sam3_tool.errors import MissingPackageError
 

@@ -21,7 +21,7 @@ from annotate.plan import Plan, choose_shard_size
 from annotate.questions import load_phrase_asker
 from annotate.sources.base import ImageReader, Item, Listing
 from annotate.sources.files import list_folder
-from annotate.worker import WorkerSetup
+from annotate.workers.worker import WorkerSetup
 from bench.harness.memory import read_peak_mib
 from sam3_tool.image import Image
 

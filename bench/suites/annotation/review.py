@@ -178,7 +178,7 @@ def build_project(folder: Path, items: int) -> None:
     """Make a project of 100 images with a thousandth of the pairs each."""
     import PIL.Image
 
-    from engine.images import EngineImage
+    from engine.media.images import EngineImage
     from engine.pairs import Pair, Proposal
     from engine.store.store import EngineStore
     from sam3_tool import Image

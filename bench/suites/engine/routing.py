@@ -10,7 +10,7 @@ from bench.suites.engine.conditions import ABOUT, PairVerifier
 from bench.suites.engine.precision import PrecisionCurve
 from engine.quality.fitting import passes_masks
 from engine.quality.ordering import compute_pair_risk
-from engine.quality.routing import QUALITY, SampledItem, choose_accept_threshold
+from engine.quality.thresholds import QUALITY, SampledItem, choose_accept_threshold
 from engine.simulation import COVERAGE_ERROR, MASK_ERROR, SimulatedPair, SimulatedReviewer
 from engine.verifiers.fitted import fit_stage
 from engine.verifiers.keeping import STAGES

@@ -12,7 +12,7 @@ import PIL.Image
 from bench.harness.memory import measure_peak_mib
 from bench.harness.tables import Table
 from engine.exports.exporting import ExportForm, export_engine_labels
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Judgement, Pair, Proposal
 from engine.store.store import EngineStore
 from sam3_tool import Image

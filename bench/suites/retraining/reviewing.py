@@ -13,7 +13,7 @@ import numpy as np
 
 from bench.suites.retraining.proposals import ProposedPair, to_masks
 from engine.quality.ordering import compute_pair_risk
-from engine.quality.routing import QUALITY, SampledItem, choose_accept_threshold
+from engine.quality.thresholds import QUALITY, SampledItem, choose_accept_threshold
 from engine.verifiers.fitted import FitReport, StageFit, fit_stage
 from engine.verifiers.inputs import list_mask_signals, list_pair_signals
 from engine.verifiers.labels import LabelledItem

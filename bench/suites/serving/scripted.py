@@ -5,7 +5,7 @@ import numpy as np
 from sam3_tool import Instances, Sam3, ScriptedBackend
 from sam3_tool.system.listening import open_listener
 from serve.http.app import create_app
-from serve.http.drain import DrainingServer
+from serve.http.middleware.drain import DrainingServer
 from serve.http.settings import ServeSettings
 
 HEIGHT, WIDTH = 480, 640

@@ -16,13 +16,13 @@ import PIL.Image
 
 from agent.models.base import Messages
 from engine.exports.formats.examples import VerifierExample, list_examples, list_sibling_examples
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.states import PairHistory, StatePolicy
 from engine.store.store import EngineStore
-from engine.verifiers.answer_log import make_item_key
-from engine.verifiers.letters import LETTERS, draw_order
-from engine.verifiers.mllm import build_question, load_choices
-from engine.verifiers.views import draw_coverage_view, draw_mask_view
+from engine.verifiers.language_model.answer_log import make_item_key
+from engine.verifiers.language_model.letters import LETTERS, draw_order
+from engine.verifiers.language_model.mllm import build_question, load_choices
+from engine.verifiers.language_model.views import draw_coverage_view, draw_mask_view
 from sam3_tool.errors import ImageError
 from sam3_tool.image import Image
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from math import isnan
 
-from engine.agreement import Agreement
+from engine.quality.measures.agreement import Agreement
 from engine.quality.measures.label_scores import LabelScore
 from engine.quality.measures.people import CorrectionAgreement
 from engine.quality.measures.summary import QualityReport

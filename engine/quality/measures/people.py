@@ -7,8 +7,8 @@ from hashlib import blake2b
 
 import numpy as np
 
-from engine.agreement import Agreement, compute_instance_f1, compute_mean_kappa
 from engine.pairs import Correction, Judgement, Stage
+from engine.quality.measures.agreement import Agreement, compute_instance_f1, compute_mean_kappa
 from engine.quality.measures.evidence import PairEvidence
 from engine.quality.measures.label_scores import select_defined
 from evals.metrics.cgf1 import OutcomePool, PairOutcome, choose_best_outcome, match_instances

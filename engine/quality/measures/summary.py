@@ -4,8 +4,8 @@ from dataclasses import asdict, dataclass
 from math import isnan
 from typing import Any, get_args
 
-from engine.agreement import Agreement
 from engine.pairs import Stage
+from engine.quality.measures.agreement import Agreement
 from engine.quality.measures.evidence import EngineEvidence, read_evidence
 from engine.quality.measures.label_scores import (
     DriftRow,

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from engine.errors import EngineError
 from engine.review.queue.tables import SEPARATOR
 from sam3_tool.system.file_names import escape_unprintable
-from serve.http.auth import Tenant, TokenBook, read_hash
+from serve.http.middleware.auth import Tenant, TokenBook, read_hash
 
 Role = Literal["annotator", "reviewer", "admin"]
 ALONE = "me"

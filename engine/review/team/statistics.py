@@ -6,8 +6,8 @@ from itertools import combinations
 from statistics import median
 from typing import Any
 
-from engine.agreement import Agreement, compute_instance_f1, compute_kappa, compute_mean_kappa
 from engine.pairs import Correction
+from engine.quality.measures.agreement import Agreement, compute_instance_f1, compute_kappa, compute_mean_kappa
 from engine.review.queue.tables import Answer, simplify_choice
 from sam3_tool.masks.rle import RleMask
 

@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.backend import TransformersBackend
-    from sam3_tool.backends.transformers.clicks import ClickBackend
+    from sam3_tool.backends.transformers.tracker_backend import ClickBackend
 
 _networks_in_use: "WeakValueDictionary[tuple[object, ...], TransformersBackend | ClickBackend]" = WeakValueDictionary()
 """What was loaded and is not yet let go, by all that it depends on."""
@@ -41,7 +41,7 @@ def load_transformers_backend(
     network = _networks_in_use.get(key)
     if network is None:
         if read_model_type(path) in TRACKERS:
-            from sam3_tool.backends.transformers.clicks import ClickBackend
+            from sam3_tool.backends.transformers.tracker_backend import ClickBackend
 
             network = ClickBackend.load(path, name=name, device=str(place), dtype=dtype)
         else:

@@ -17,8 +17,8 @@ from agent.core.episode import Episode
 from agent.core.errors import ConversationError
 from agent.doubt.policy import apply_doubt
 from sam3_tool import Sam3
-from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
+from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.routes.episodes import Accept, IdempotencyKey, describe_stream
 from serve.http.schemas import ApiRequest
 from serve.http.services import Services, get_services

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Header, Request, Response
 
 from agent.report.result import Result
-from serve.http.auth import Tenant, get_tenant
+from serve.http.middleware.auth import Tenant, get_tenant
 from serve.talk.idempotency import StoredAnswer, hash_request
 from serve.talk.schemas import EpisodeRequest, ErrorLine, ResultLine, StepLine, WaitingLine
 from serve.talk.streams import StepAnswer, choose_media_type, to_response

@@ -9,8 +9,8 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from sam3_tool import Image
 from serve.http.answers import dump_json
-from serve.http.auth import Tenant, get_tenant
 from serve.http.images import read_image
+from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.schemas import ImageAnswer, UploadAnswer
 from serve.http.services import Services, get_services
 from serve.http.uploads import FILE_BODIES, read_content

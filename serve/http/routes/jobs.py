@@ -8,8 +8,8 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
+from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.routes.episodes import IdempotencyKey
 from serve.talk.idempotency import hash_request
 from serve.talk.jobs import PAGE

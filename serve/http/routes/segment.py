@@ -12,8 +12,8 @@ from sam3_tool.errors import ConceptError
 from sam3_tool.masks.rle import RleMask, check_runs, decode_mask
 from sam3_tool.prompts import collect_exemplars
 from serve.http.answers import dump_json, list_instances, list_warnings
-from serve.http.auth import Tenant, get_tenant
 from serve.http.errors import ApiError
+from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.schemas import (
     EverythingAnswer,
     EverythingRequest,

@@ -6,7 +6,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Correction, Judgement, Pair, Proposal
 from engine.store.store import EngineStore
 from sam3_tool.image import Image

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Judgement, Pair, Proposal
 from engine.quality.auditing import draw_audit_sample, is_audited, read_audit_sample
 from engine.states import StatePolicy, Thresholds

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.images import EngineImage
 from engine.lottery import draw_lot, is_in_lottery
+from engine.media.images import EngineImage
 from engine.pairs import Correction, Entry, Judgement, Pair, Proposal, Withdrawal
 from engine.quality.measures.describing import describe_quality
 from engine.quality.measures.evidence import read_evidence

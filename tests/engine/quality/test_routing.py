@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from engine.quality.binomial import compute_lower_bound, count_needed
-from engine.quality.routing import (
+from engine.quality.thresholds import (
     SampledItem,
     choose_accept_threshold,
     choose_reject_threshold,

@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Pair, Proposal
 from engine.review.desk import QUEUE_FILE, ReviewDesk
 from engine.review.queue.review_queue import ReviewQueue

@@ -3,7 +3,7 @@
 from collections import Counter
 from pathlib import Path
 
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Judgement, Pair
 from engine.quality.ordering import MOST_ALIKE, Candidate
 from engine.review.desk import rank_randomly

@@ -15,7 +15,7 @@ from engine.quality.auditing import draw_audit_sample
 from engine.review.desk import FOLLOWED_PAIRS, QUEUE_FILE, ReviewDesk
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewOpinion
-from engine.running import build_stages, run_stages
+from engine.stages.running import build_stages, run_stages
 from engine.stages.stage import RunContext
 from engine.states import PairSummary, StatePolicy, Thresholds
 from engine.store.store import EngineStore
@@ -182,7 +182,7 @@ from pathlib import Path
 from engine.review.desk import QUEUE_FILE, ReviewDesk
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewOpinion
-from engine.running import build_stages, run_stages
+from engine.stages.running import build_stages, run_stages
 from engine.stages.stage import RunContext
 from engine.store.store import EngineStore
 from sam3_tool import Sam3

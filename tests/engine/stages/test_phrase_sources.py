@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from engine.errors import EngineError
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Judgement, Proposal
 from engine.phrases.phrase_log import count_dropped, forget_sources, read_sources
 from engine.stages.propose import ProposeStage

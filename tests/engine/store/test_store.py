@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from engine.errors import EngineError
-from engine.images import EngineImage
+from engine.media.images import EngineImage
 from engine.pairs import Correction, Judgement, Pair, Proposal, Withdrawal
 from engine.states import StatePolicy
 from engine.store.folder import check_disk

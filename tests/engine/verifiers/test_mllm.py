@@ -11,12 +11,12 @@ from agent import ScriptedModel
 from agent.models.base import Call, Capabilities, Messages, Reply, Schema, TokenOdds
 from agent.models.rendering import collect_images
 from engine.errors import EngineError
-from engine.verifiers.answer_log import AnswerLog, SavedAnswer, read_answers
-from engine.verifiers.letters import LETTERS, find_letter, read_letter_odds
-from engine.verifiers.mllm import AskingLimits, MllmVerifier, load_choices
-from engine.verifiers.recorded import RecordedVerifier
+from engine.verifiers.language_model.answer_log import AnswerLog, SavedAnswer, read_answers
+from engine.verifiers.language_model.letters import LETTERS, find_letter, read_letter_odds
+from engine.verifiers.language_model.mllm import AskingLimits, MllmVerifier, load_choices
+from engine.verifiers.language_model.recorded import RecordedVerifier
+from engine.verifiers.language_model.views import FUCHSIA, RED, choose_mask_color, draw_coverage_view, draw_mask_view
 from engine.verifiers.verifier import COVERAGE_CHOICES, MASK_CHOICES, MaskItem, PairItem
-from engine.verifiers.views import FUCHSIA, RED, choose_mask_color, draw_coverage_view, draw_mask_view
 from sam3_tool import Image
 from sam3_tool.drawing.outlines import get_mask_color
 from sam3_tool.masks.rle import RleMask, encode_mask

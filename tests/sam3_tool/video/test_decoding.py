@@ -8,8 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from sam3_tool import Image
+from sam3_tool.video.container.frame_index import space_stamps
 from sam3_tool.video.decoding import REMEMBERED_BYTES, FrameReader
-from sam3_tool.video.frame_index import space_stamps
 
 SIDE = 512
 ROOM = REMEMBERED_BYTES // (3 * SIDE**2)

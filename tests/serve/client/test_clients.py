@@ -18,7 +18,7 @@ from sam3_tool.synthetic.clips import draw_clip
 from serve.client import AsyncSam3Client, RemoteError, Sam3Client, decode_answer
 from serve.client.exchanges import parse_line
 from serve.http.app import create_app
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 from serve.http.settings import ServeSettings
 from serve.talk.talk import Talk
 from tests.support.films import write_film

@@ -5,7 +5,7 @@ from collections.abc import MutableMapping
 from typing import Any
 
 from serve.http.metrics import Metrics
-from serve.http.middleware import RequestMiddleware
+from serve.http.middleware.asgi import RequestMiddleware
 
 
 def test_an_answer_that_nobody_reads_is_broken_off(caplog) -> None:

@@ -7,9 +7,9 @@ import pytest
 
 from agent.core.errors import UsageError
 from sam3_tool import Image
-from serve.http.auth import Tenant, TokenBook
 from serve.http.errors import ApiError
 from serve.http.images import MIN_IMAGE_BYTES, ImageStore
+from serve.http.middleware.auth import Tenant, TokenBook
 from tests.support.serving import ANNA, BEN, as_tenant, write_image
 
 

@@ -12,7 +12,7 @@ import requests
 
 from sam3_tool import Instances, Sam3
 from serve.http.app import create_app
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 from serve.http.settings import ServeSettings
 from tests.support.serving import ANNA, serve_in_thread, write_image
 

@@ -18,7 +18,7 @@ from agent.core.errors import UsageError
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools.toolsets import Answer, Segment
 from sam3_tool.system.listening import open_listener
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 from serve.mcp.runner import Runner
 from serve.mcp.server import build_server
 from serve.mcp.transports import HttpOptions, build_http_app

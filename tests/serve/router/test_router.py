@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from serve.cli import serve_app
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 from serve.http.settings import ServeSettings
 from serve.plan import run_at_socket
 from serve.router.app import create_router

@@ -8,9 +8,9 @@ import pytest
 
 from sam3_tool import Image
 from sam3_tool.errors import UserError
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
+from serve.http.middleware.auth import Tenant
 from serve.router.routing import Route, find_route
 from serve.router.shared_images import SharedImages
 from serve.router.workers import Fleet

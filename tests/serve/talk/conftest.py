@@ -16,7 +16,7 @@ from agent.planners.scripted import ScriptedPlanner
 from agent.tools.toolsets import Answer, Segment
 from sam3_tool import Sam3
 from serve.http.app import create_app
-from serve.http.auth import TokenBook
+from serve.http.middleware.auth import TokenBook
 from serve.http.settings import ServeSettings
 from serve.talk.planners import PlannerBook
 from serve.talk.settings import TalkSettings

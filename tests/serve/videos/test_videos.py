@@ -17,8 +17,8 @@ from sam3_tool import Sam3, Video
 from sam3_tool.masks.rle import RleMask, decode_mask
 from sam3_tool.synthetic.clips import draw_clip
 from serve.http.app import create_app
-from serve.http.auth import Tenant, TokenBook
 from serve.http.errors import ApiError
+from serve.http.middleware.auth import Tenant, TokenBook
 from serve.http.settings import ServeSettings
 from serve.talk.planners import PlannerBook
 from serve.talk.settings import TalkSettings

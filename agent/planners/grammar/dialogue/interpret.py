@@ -23,10 +23,10 @@ from agent.planners.grammar.dialogue.utterances import (
     parse_utterance,
 )
 from agent.planners.grammar.interpretation import Change, Interpretation, interpret_query
-from agent.planners.grammar.lexer import tokenize_beginning
-from agent.planners.grammar.parser import find_head_phrase
+from agent.planners.grammar.parsing.lexer import tokenize_beginning
+from agent.planners.grammar.parsing.parser import find_head_phrase
+from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 from agent.planners.grammar.plan import Counted, MaskIds, PreviousAnswer, walk_parts
-from agent.planners.grammar.syntax import QuerySyntaxError
 from agent.planners.grammar.text.inscriptions import mark_inscriptions
 from agent.planners.grammar.vocabulary import NUMERALS
 

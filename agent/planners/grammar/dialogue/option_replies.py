@@ -8,8 +8,8 @@ from typing import Literal
 from agent.planners.grammar.compiler import ReferenceContext
 from agent.planners.grammar.dialogue.utterances import parse_utterance
 from agent.planners.grammar.interpretation import compile_phrase, drop_count
+from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 from agent.planners.grammar.plan import Difference, MaskIds, Plan, Union, Unique, is_compared_to, source_set, walk_parts
-from agent.planners.grammar.syntax import QuerySyntaxError
 from agent.planners.grammar.text.plain_text import normalize_query
 from agent.planners.grammar.vocabulary import NUMERALS, ORDINALS
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, cast
 
 from agent.planners.grammar.compiler import CompiledPlan
+from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
@@ -20,7 +21,6 @@ from agent.planners.grammar.plan import (
     TimedByEvent,
     While,
 )
-from agent.planners.grammar.syntax import QuerySyntaxError
 from agent.planners.grammar.temporal import patterns
 from agent.planners.grammar.temporal.vocabulary import (
     ENCOUNTER_VERBS,

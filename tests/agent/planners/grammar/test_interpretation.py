@@ -3,9 +3,9 @@
 import pytest
 
 from agent.planners.grammar.interpretation import interpret_query
-from agent.planners.grammar.lexer import MAX_WORDS, tokenize, tokenize_beginning
-from agent.planners.grammar.parser import find_head_phrase
-from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.parsing.lexer import MAX_WORDS, tokenize, tokenize_beginning
+from agent.planners.grammar.parsing.parser import find_head_phrase
+from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 
 PHRASES = {
     "segment all the dogs please": "dog",

@@ -2,8 +2,8 @@
 
 import pytest
 
-from agent.planners.grammar.lexer import tokenize
-from agent.planners.grammar.normalize import (
+from agent.planners.grammar.parsing.lexer import tokenize
+from agent.planners.grammar.parsing.normalize import (
     absorb_adjectives,
     attach_modifiers,
     collect_rankings,
@@ -19,8 +19,8 @@ from agent.planners.grammar.normalize import (
     normalize,
     set_sizes_apart,
 )
-from agent.planners.grammar.parser import parse
-from agent.planners.grammar.syntax import (
+from agent.planners.grammar.parsing.parser import parse
+from agent.planners.grammar.parsing.syntax import (
     UNRANKED,
     AnswerMembership,
     Coordination,

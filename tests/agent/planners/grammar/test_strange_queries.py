@@ -9,7 +9,7 @@ import pytest
 from agent import GrammarPlanner, Task, run
 from agent.planners.grammar.coverage import find_unused_words
 from agent.planners.grammar.interpretation import NOTHING_WANTED, interpret_query
-from agent.planners.grammar.lexer import tokenize
+from agent.planners.grammar.parsing.lexer import tokenize
 from agent.planners.grammar.plan import Difference, Phrase, PreviousAnswer, Ranked, Related
 from agent.planners.grammar.text.list_notation import join_list_items
 from agent.planners.grammar.text.numerals import write_digits

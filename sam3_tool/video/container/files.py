@@ -10,10 +10,10 @@ from av.video.frame import VideoFrame
 
 from sam3_tool.errors import VideoError
 from sam3_tool.image import Image
-from sam3_tool.video.conversion import FrameConverter
+from sam3_tool.video.container.conversion import FrameConverter
+from sam3_tool.video.container.frame_index import FrameIndex, PacketReport, read_packets, space_stamps
+from sam3_tool.video.container.stream import OpenStream, describe_stream
 from sam3_tool.video.decoding import FrameReader, describe_cut
-from sam3_tool.video.frame_index import FrameIndex, PacketReport, read_packets, space_stamps
-from sam3_tool.video.stream import OpenStream, describe_stream
 
 _STAMPED = frozenset(("mov", "matroska", "mpegts", "flv", "ivf", "ogg", "asf", "yuv4mpegpipe"))
 """Containers that give every frame its own time stamp. In others, FFmpeg guesses those of reordered frames."""

@@ -7,7 +7,7 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorTrc, VideoReformatter
 
 from sam3_tool.image_files.reading import convert_to_rgb
-from sam3_tool.video.orientation import Orientation
+from sam3_tool.video.container.orientation import Orientation
 
 _HDR = {int(ColorTrc.SMPTE2084): "PQ", int(ColorTrc.ARIB_STD_B67): "HLG"}
 

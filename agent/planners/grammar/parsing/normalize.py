@@ -11,7 +11,7 @@ from itertools import pairwise
 from typing import cast
 
 from agent.planners.grammar.nouns import is_plural, tell_number, to_singular
-from agent.planners.grammar.syntax import (
+from agent.planners.grammar.parsing.syntax import (
     UNRANKED,
     Coordination,
     CountingStart,
@@ -53,8 +53,8 @@ def normalize(selection: Selection, *, in_conversation: bool = False, of_answer:
     Raises:
         QuerySyntaxError: It is not clear what belongs together, e.g. what an 'or' joins.
 
-    >>> from agent.planners.grammar.lexer import tokenize
-    >>> from agent.planners.grammar.parser import parse
+    >>> from agent.planners.grammar.parsing.lexer import tokenize
+    >>> from agent.planners.grammar.parsing.parser import parse
     >>> normalize(parse(tokenize("stars that are red"))).first.terms[0].noun.words
     ('red', 'stars')
     """

@@ -11,10 +11,10 @@ import prompts
 from agent.core.text.sanitizing import to_one_line
 from agent.models.base import ChatModel, Message, Messages
 from agent.planners.chat.messages import truncate_text
+from engine.chat_models.questions import ModelAnswer, ask_questions
 from engine.errors import EngineError
-from engine.model_questions import ModelAnswer, ask_questions
-from engine.verifiers.answer_log import AnswerLog, SavedAnswer, make_item_key
-from engine.verifiers.letters import (
+from engine.verifiers.language_model.answer_log import AnswerLog, SavedAnswer, make_item_key
+from engine.verifiers.language_model.letters import (
     LETTERS,
     ChooseOfFive,
     ChooseOfSix,
@@ -24,8 +24,8 @@ from engine.verifiers.letters import (
     read_letter_odds,
     write_choice_arguments,
 )
+from engine.verifiers.language_model.views import SIDE, draw_coverage_view, draw_mask_view
 from engine.verifiers.verifier import MaskItem, PairItem, Verdict
-from engine.verifiers.views import SIDE, draw_coverage_view, draw_mask_view
 from sam3_tool.image import Image
 from sam3_tool.masks.rle import RleMask
 

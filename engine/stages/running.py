@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from engine.coarse import build_parent_finder
+from engine.phrases.coarse import build_parent_finder
 from engine.project.ontologies import load_engine_ontology
 from engine.proposing import FIND_NO_PARENT
 from engine.stages.judging import JudgingStage, check_verifier

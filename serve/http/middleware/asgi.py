@@ -9,9 +9,9 @@ from typing import Any
 
 from starlette.requests import ClientDisconnect
 
-from serve.http.auth import ANYBODY, Tenant, TokenBook, read_token
 from serve.http.errors import ApiError, Message, Receive, Scope, Send, build_error_response, to_api_error
 from serve.http.metrics import Metrics
+from serve.http.middleware.auth import ANYBODY, Tenant, TokenBook, read_token
 from serve.http.settings import ServeSettings
 
 App = Callable[[Scope, Receive, Send], Any]

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from av.packet import Packet
 
-from sam3_tool.video.stream import READ_ERRORS
+from sam3_tool.video.container.stream import READ_ERRORS
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from hashlib import blake2b
 
-from engine.images import Split
+from engine.media.images import Split
 
 
 def choose_split(name: str, *, validation_share: float, test_share: float) -> Split:

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from engine.errors import EngineError
-from engine.verifiers.answer_log import AnswerLog, SavedAnswer, make_item_key, read_answers
-from engine.verifiers.mllm import Stage, combine_answers
+from engine.verifiers.language_model.answer_log import AnswerLog, SavedAnswer, make_item_key, read_answers
+from engine.verifiers.language_model.mllm import Stage, combine_answers
 from engine.verifiers.verifier import MaskItem, PairItem, Verdict
 from sam3_tool.masks.rle import RleMask
 

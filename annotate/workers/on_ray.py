@@ -9,8 +9,8 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from annotate.dispatch import Death, Event
-from annotate.worker import Advance, Failed, Finished, Ready, ShardWorker, Unit, WorkerSetup, describe_failure
+from annotate.workers.dispatch import Death, Event
+from annotate.workers.worker import Advance, Failed, Finished, Ready, ShardWorker, Unit, WorkerSetup, describe_failure
 from sam3_tool.errors import UserError
 
 OBJECT_STORE_BYTES = 100 * 2**20

@@ -9,7 +9,7 @@ from lark import Lark, Token
 from lark.exceptions import LarkError
 
 from agent.planners.grammar.nouns import tell_number
-from agent.planners.grammar.syntax import QuerySyntaxError
+from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 from agent.planners.grammar.text.constructions import mark_constructions
 from agent.planners.grammar.text.mask_references import mark_references
 from agent.planners.grammar.text.plain_text import normalize_query

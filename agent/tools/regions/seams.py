@@ -8,7 +8,7 @@ import numpy as np
 from agent.core.text.english import format_ids
 from agent.core.workspace import Candidate, Workspace
 from agent.tools.combine import get_merged_parts, merge_candidates
-from agent.tools.region import Region
+from agent.tools.regions.region import Region
 from sam3_tool.masks.rle import decode_masks
 from sam3_tool.phrases import normalize_phrase
 

@@ -9,9 +9,9 @@ from typing import Any
 from lark import Token, Transformer, v_args
 from lark.exceptions import LarkError
 
-from agent.planners.grammar.lexer import MAX_LETTERS, load_grammar
 from agent.planners.grammar.nouns import is_plural, tell_number
-from agent.planners.grammar.syntax import (
+from agent.planners.grammar.parsing.lexer import MAX_LETTERS, load_grammar
+from agent.planners.grammar.parsing.syntax import (
     UNRANKED,
     AnswerMembership,
     Coordination,
@@ -56,7 +56,7 @@ def parse(tokens: Sequence[Token]) -> Selection:
     Raises:
         QuerySyntaxError: The query goes beyond the grammar.
 
-    >>> from agent.planners.grammar.lexer import tokenize
+    >>> from agent.planners.grammar.parsing.lexer import tokenize
     >>> parse(tokenize("how many red circles?")).first.terms[0].noun.words
     ('red', 'circles')
     """
@@ -78,7 +78,7 @@ def find_head_phrase(tokens: Sequence[Token]) -> str:
     left out by the query, adjectives alone, and the image itself are passed over, and so is what only says what to do
     with the noun after it: 'crop the dog'. It is '' where there is none.
 
-    >>> from agent.planners.grammar.lexer import tokenize_beginning
+    >>> from agent.planners.grammar.parsing.lexer import tokenize_beginning
     >>> find_head_phrase(tokenize_beginning("please show me the brown dog wearing a hat"))
     'brown dog'
     """

@@ -13,8 +13,8 @@ from queue import SimpleQueue
 from time import monotonic, perf_counter
 from typing import Literal
 
-from annotate.dispatch import Death, Event
-from annotate.worker import Failed, Finished, Message, Ready, ShardWorker, Unit, WorkerSetup, describe_failure
+from annotate.workers.dispatch import Death, Event
+from annotate.workers.worker import Failed, Finished, Message, Ready, ShardWorker, Unit, WorkerSetup, describe_failure
 from sam3_tool.errors import UserError
 from sam3_tool.system.interruptions import SIGNALS
 

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from serve.http.auth import Tenant
 from serve.http.errors import ApiError
+from serve.http.middleware.auth import Tenant
 
 _NEW_SHARE = 0.1
 """Of a request in the mean of how long they take."""

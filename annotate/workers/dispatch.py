@@ -17,7 +17,7 @@ from annotate.errors import AnnotationError, WorkerError
 from annotate.plan import Plan
 from annotate.shards import ShardFolder
 from annotate.sources.base import Listing
-from annotate.worker import Advance, Failed, Finished, Message, Ready, Unit, bury_item
+from annotate.workers.worker import Advance, Failed, Finished, Message, Ready, Unit, bury_item
 
 MAX_BURIED = 8
 """Images in a row that end their worker, while nothing else succeeds: then it is not the images."""

@@ -1,0 +1,1 @@
+"""A language model as a verifier: what it is shown, what it is asked, and its answers on file."""
