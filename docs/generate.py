@@ -7,6 +7,7 @@ A page marks such a part with a pair of comments, and the name in them is a func
     <!-- end -->
 """
 
+import ast
 import json
 import re
 import sys
@@ -43,6 +44,8 @@ ERROR_MODULES = (
     "serve.http.errors",
 )
 """Where errors are defined, beside `sam3_tool.errors`."""
+FOLDERS_OF = ("agent", "sam3_tool", "serve", "demo", "annotate", "engine", "evals")
+"""Packages whose folders the architecture page lists."""
 MEASURED = {"result-example"}
 """Sections whose numbers come from the network, so another processor may differ in the last digits."""
 
@@ -339,6 +342,26 @@ def bad_input(kind: str) -> Callable[[], str]:
     return render
 
 
+# folders
+
+
+def folders(package: str) -> Callable[[], str]:
+    """Return a function that lists the folders of a package that hold modules, each with its first sentence."""
+
+    def render() -> str:
+        inside = sorted(path.parent for path in (ROOT / package).glob("*/__init__.py"))
+        rows = [[code(f"{folder.name}/"), escape_cell(read_first_paragraph(folder))] for folder in inside]
+        return table(["folder", "what it is"], rows)
+
+    return render
+
+
+def read_first_paragraph(folder: Path) -> str:
+    """Return what a folder's `__init__.py` says of it, without importing it."""
+    tree = ast.parse((folder / "__init__.py").read_text(encoding="utf-8"))
+    return first_paragraph(ast.get_docstring(tree)).removesuffix(".")
+
+
 # import contracts
 
 
@@ -629,6 +652,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "datasets": datasets,
     "export-formats": export_formats,
     **{f"bad-input/{kind}": bad_input(kind) for kind in ("images", "videos", "options", "environment", "data")},
+    **{f"folders/{package}": folders(package) for package in FOLDERS_OF},
     "import-layers": import_layers,
     "import-owners": import_owners,
     "embedded-checkpoint": embedded_checkpoint,

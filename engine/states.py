@@ -1,4 +1,4 @@
-"""The state of a pair: a pure function of its proposal, of what was said of it, and of a policy."""
+"""The state of a pair, and whether it needs a person: a function of its proposal, what was said of it, and a policy."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence

@@ -1,1 +1,1 @@
-"""A data engine as its user sees it: begun, added to, asked how it stands, and told to forget."""
+"""A data engine as its user sees it: begun, added to, and asked how it stands."""

@@ -1,4 +1,4 @@
-"""Which labels need no person: thresholds whose precision is bounded on a random sample that people have labelled.
+"""Thresholds beyond which labels need no person: their precision is bounded on a random sample that people have labelled.
 
 The bound holds for the threshold that is chosen, although many are tried: they are tried in an order that is fixed
 beforehand, from the surest items on, and the first that fails ends it (fixed sequence testing, as
