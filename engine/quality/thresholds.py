@@ -1,4 +1,4 @@
-"""Thresholds beyond which labels need no person: their precision is bounded on a random sample that people have labelled.
+"""Thresholds beyond which labels need no person; their precision is bounded on a random sample that people labelled.
 
 The bound holds for the threshold that is chosen, although many are tried: they are tried in an order that is fixed
 beforehand, from the surest items on, and the first that fails ends it (fixed sequence testing, as

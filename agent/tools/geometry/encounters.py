@@ -148,6 +148,7 @@ def _find_by_frames(
             continue
         holds = find_related(relation, of, those, seconds)  # type: ignore[arg-type]
         for index, mask, flag in zip(indices, of, holds.tolist(), strict=True):
+            # an object that has only itself to be compared with says nothing of this frame: neither yes nor no
             if flag or any(mask is not theirs for theirs in those):
                 seen[index].append(frame)
                 flags[index].append(flag)

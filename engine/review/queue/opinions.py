@@ -103,6 +103,7 @@ def insert_opinions(
             there.add(opinion.answer)
             rows.append(_build_row(person, opinion, at + TICK * len(rows), standing.name_kind()))
             items.append(opinion.item)
+            # a second answer of this very batch to the same item is then refused as well
             standing.opinions.append((person, opinion.choice))
     connection.executemany(
         "insert into opinion(answer, batch, item, person, choice, reason, content, seconds, at, kind)"

@@ -222,6 +222,7 @@ async def say_query(asked: SayRequest, turn: AnyTurn, accept: Accept = "applicat
             settled = apply_doubt(talk.count_usage(episode), build_doubt_policy(asked))
             return turn.keep(kept, conversation.append(settled), warnings)
 
+        # the answer may be streamed after this function has returned, so it releases the claim and the conversation
         on_error.pop_all()
     answer_steps = StepAnswer(
         steps=talk.runner.take_steps_in_turn(run, turn.tenant),
