@@ -234,7 +234,7 @@ def test_a_run_that_is_killed_at_any_statement_goes_on_and_does_nothing_twice(tm
         capture_output=True,
         text=True,
         check=False,
-        cwd=Path(__file__).parents[2],
+        cwd=Path(__file__).parents[3],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.returncode == 0, done.stderr
