@@ -91,7 +91,8 @@ class PairDecision:
     is_exhaustive: bool = False
     """Whether the masks cover every instance."""
     decided_by: Decider = ""
-    """"human" where every decision was a person's; "model" where one of them was a model's."""
+    """"human" where every decision was a person's; "model" where one of them was a model's; "" where nobody looked at
+    this pair, because its phrase was flagged in another image or is on a list."""
     needs: Need = ""
     """What must happen next."""
     needs_person: bool = False
@@ -243,7 +244,7 @@ def decide_pair(phrase: str, mask_count: int | None, records: Iterable[LogRecord
     if (refusal := _find_refusal(standing)) is not None:
         return refusal
     if phrase in policy.blocked:
-        return PairDecision("rejected", decided_by="human", blocked=True)
+        return PairDecision("rejected", blocked=True)
     if (correction := _find_correction(standing)) is not None:
         return PairDecision("final", correction=correction, is_exhaustive=correction.exhaustive, decided_by="human")
     if mask_count is None:

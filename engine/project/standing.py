@@ -68,14 +68,14 @@ class PairCounts:
 
     @property
     def human_share(self) -> float | None:
-        """In [0, 1]: of the pairs at their end, those that people alone have decided; None while there is none."""
+        """In [0, 1]: of the pairs that were decided, those that people alone have decided; None while there is none."""
         return self.ends["human"] / self.ends.total() if self.ends.total() else None
 
     def add_pair(self, summary: PairSummary) -> None:
         """Count a pair."""
         decision = summary.decision
         self.states[decision.name] += 1
-        if decision.is_end:
+        if decision.is_end and decision.decided_by:
             self.ends[decision.decided_by] += 1
         if decision.name == "final":
             kind = "negative" if decision.is_negative else "positive"

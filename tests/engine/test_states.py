@@ -106,7 +106,7 @@ def test_a_flag_blocks_the_phrase_and_a_blocked_phrase_is_rejected_everywhere() 
     flagged = decide(1, judge_mask(0, "flag"))
     assert (flagged.name, flagged.blocked) == ("rejected", True)
     elsewhere = decide(1, policy=StatePolicy(blocked=frozenset({"cup"})))
-    assert (elsewhere.name, elsewhere.blocked) == ("rejected", True)
+    assert (elsewhere.name, elsewhere.blocked, elsewhere.decided_by) == ("rejected", True, "")
     assert not decide(1, judge_mask(0, "flag", "model:m@1", probability=0.5)).blocked
 
 

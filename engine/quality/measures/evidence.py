@@ -154,7 +154,7 @@ def read_evidence(store: EngineStore, policy: StatePolicy) -> EngineEvidence:
             is_same = row.key not in judged and row.pair.phrase not in settling.blocked
             settled = automatic if is_same else _decide_row(row, row.records, settling)
             population[find_stratum(automatic, entries)] += 1
-            ends.update([settled.decided_by] if settled.is_end else [])
+            ends.update([settled.decided_by] if settled.is_end and settled.decided_by else [])
             by_people = [entry for entry in entries if is_by_person(entry)]
             lottery += is_in_lottery(row.key) or is_drawn_at_random(row.key, by_people)
             if by_people and row.key in proposals:
