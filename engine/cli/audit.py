@@ -20,13 +20,17 @@ def audit_engine(
     One label in fifty is looked at for ever without this. What people say of a label takes its place.
     """
     with report_user_errors(interrupted="nothing was changed"), require_extra("parquet", "pyarrow"):
-        from engine.quality.auditing import draw_audit_sample, read_audit_sample
+        from engine.quality.auditing import draw_audit_sample, is_model_label, read_audit_sample
         from engine.store.store import EngineStore
         from engine.verifiers.keeping import load_policy
 
         with EngineStore.open(folder, task="work") as store:
-            drawn = draw_audit_sample(store, load_policy(store), sample, seed=seed)
-            waiting = len(read_audit_sample(store))
+            policy = load_policy(store)
+            drawn = draw_audit_sample(store, policy, sample, seed=seed)
+            so_far = len(read_audit_sample(store))
+            is_any = so_far or any(is_model_label(one.decision) for one in store.iterate_summaries(policy))
     print_line(f"{len(drawn):,} labels of models were drawn for people to look at; {sample:,} were asked for")
-    if len(drawn) < sample:
-        print_remark(f"note: no more labels of models are left to draw; {waiting:,} were drawn so far")
+    if not is_any:
+        print_remark("note: models have decided nothing yet; the thresholds of `engine fit` let them")
+    elif len(drawn) < sample:
+        print_remark(f"note: no more labels of models are left to draw; {so_far:,} were drawn so far")

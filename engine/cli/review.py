@@ -1,6 +1,7 @@
 """`engine review`: people look at what the models are unsure of, in the browser."""
 
 from pathlib import Path
+from socket import gethostname
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -72,6 +73,8 @@ def _print_banner(host: str, port: int, people: "People", pairs: int) -> None:
     """Say where the page is, and who may use it."""
     name = f"[{host}]" if ":" in host else host
     print_line(f"http://{name}:{port} (Ctrl-C ends it; {pairs:,} pairs need a person)")
+    if host in ("0.0.0.0", "::"):
+        print_remark(f"others reach it by this machine's name or address, e.g. http://{gethostname()}:{port}")
     if people.tokens:
         print_remark(f"{len(people.persons)} people sign in with their tokens")
     else:

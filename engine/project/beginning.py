@@ -1,22 +1,16 @@
 """Beginning a data engine, or adding to one: images are listed, texts are taken over, nothing is computed."""
 
-import os
 import shutil
 from collections import Counter
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from annotate.sources.base import Listing
-from annotate.sources.files import FileReader
-from annotate.sources.lists import ListReader
-from annotate.sources.opening import SourceOptions, open_source
 from engine.errors import EngineError
 from engine.phrases.ontology_files import GENERATED_WORLD, load_ontology
 from engine.phrases.word_lists import read_block_list, read_groundable_words
-from engine.project.texts import find_alt_text, read_alt_texts
-from engine.store.files import NewFile, add_files, to_text
+from engine.project.image_files import NamedImages, add_images, list_images
+from engine.project.texts import read_alt_texts
 from engine.store.folder import DATABASE_FILE, describe_os_error
 from engine.store.settings import EngineSettings, read_withdrawn_phrases, write_withdrawn_phrases
 from engine.store.store import EngineStore
@@ -77,7 +71,7 @@ def begin_engine(folder: Path, materials: Materials) -> Addition:
         materials: What to label.
 
     Returns:
-        What is new.
+        What is new. Images that are listed already get the licence and the alternative texts that are said now.
 
     Raises:
         UserError: Something of it cannot be read; then nothing was begun or added.
@@ -85,8 +79,7 @@ def begin_engine(folder: Path, materials: Materials) -> Addition:
     is_new = not (folder / DATABASE_FILE).exists()
     if is_new and materials.images is None:
         raise EngineError(f"{folder} is to be begun without images; say where they lie: --images FOLDER")
-    listing = _list_images(materials.images, folder) if materials.images else None
-    texts = read_alt_texts(materials.alt_text) if materials.alt_text else {}
+    images = _name_images(materials, folder)
     _check_texts(materials)
     with EngineStore.create(folder) if is_new else EngineStore.open(folder, task="work") as store:
         before = store.read_settings()
@@ -94,11 +87,22 @@ def begin_engine(folder: Path, materials: Materials) -> Addition:
         settings = _merge_settings(before, materials)
         _copy_texts(folder, materials, settings)
         with store.database.write():
-            added = add_files(store.database, _build_files(listing, materials, texts)) if listing else 0
+            added, notes = (0, []) if images is None else add_images(store.database, images)
             store.write_settings(settings)
             withdrawn = _withdraw_phrases(store, materials.blocked)
     new_phrases = len(settings.phrases) - len(before.phrases)
-    return Addition(is_new, added, new_phrases, (*(listing.notes if listing else ()), *withdrawn))
+    return Addition(is_new, added, new_phrases, (*notes, *withdrawn))
+
+
+def _name_images(materials: Materials, folder: Path) -> NamedImages | None:
+    """Return what is said of which images. Raises UserError, also for words about images that are not named."""
+    if materials.images is None:
+        said = {"--source": materials.source, "--licence": materials.licence, "--alt-text": materials.alt_text}
+        if option := next((option for option, value in said.items() if value), ""):
+            raise EngineError(f"{option} says something of images; name those that it is about, too: --images FOLDER")
+        return None
+    texts = None if materials.alt_text is None else read_alt_texts(materials.alt_text)
+    return NamedImages(list_images(materials.images, folder), materials.source, materials.licence, texts)
 
 
 def _withdraw_phrases(store: EngineStore, blocked: Path | None) -> list[str]:
@@ -120,25 +124,6 @@ def _withdraw_phrases(store: EngineStore, blocked: Path | None) -> list[str]:
     if back := [phrase for phrase in before if phrase not in reasons]:
         notes.append(f"{sum(pairs[phrase] for phrase in back):,} pairs count again: their phrases are not on this list")
     return notes
-
-
-def _list_images(images: Path, folder: Path) -> Listing:
-    """List image files. Raises SourceError, and EngineError for images that are packed into other files."""
-    listing = open_source(images, SourceOptions(), out=folder)
-    if not isinstance(listing.reader, FileReader | ListReader):
-        raise EngineError(f"{images} holds images packed into files; unpack them into a folder, and give that")
-    return listing
-
-
-def _build_files(listing: Listing, materials: Materials, texts: Mapping[str, str]) -> Iterator[NewFile]:
-    reader = listing.reader
-    assert isinstance(reader, FileReader | ListReader)
-    for item in listing.get_items(0, len(listing)):
-        path = (reader.root / os.fsdecode(item.raw_name)).absolute()
-        inner = to_text(os.fsdecode(item.raw_name))
-        source = inner.rpartition("/")[0] if materials.source is None else materials.source
-        alt_text = find_alt_text(texts, inner)
-        yield NewFile(path, source, materials.licence, alt_text, max(0, *item.numbers, 0))
 
 
 def _check_texts(materials: Materials) -> None:

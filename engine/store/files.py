@@ -58,6 +58,34 @@ def add_files(database: EngineDatabase, files: Iterable[NewFile]) -> int:
     return added
 
 
+def update_descriptions(database: EngineDatabase, files: Iterable[NewFile]) -> int:
+    """Give files that are listed the licence and the alternative text that are said of them now; "" changes nothing.
+
+    Returns:
+        How many have other ones than before.
+
+    Raises:
+        EngineError: Nothing can be written.
+    """
+    changed = 0
+    with database.write() as connection:
+        for file in files:
+            changed += connection.execute(
+                "UPDATE files SET licence = ifnull(nullif(?1, ''), licence),"
+                " alt_text = ifnull(nullif(?2, ''), alt_text)"
+                " WHERE path = ?3 AND (?1 NOT IN ('', licence) OR ?2 NOT IN ('', alt_text))",
+                (file.licence, file.alt_text, os.fsencode(file.path)),
+            ).rowcount
+    return changed
+
+
+def count_other_sources(database: EngineDatabase, files: Iterable[NewFile]) -> int:
+    """Count the files that are listed with another source than is said now."""
+    with database.read() as connection:
+        query = "SELECT count(*) FROM files WHERE path = ? AND source != ?"
+        return sum(connection.execute(query, (os.fsencode(file.path), file.source)).fetchone()[0] for file in files)
+
+
 def to_text(name: str) -> str:
     r"""Return a name as text that SQLite holds; bytes that are no UTF-8 are written as backslash, x and two digits.
 

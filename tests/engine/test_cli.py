@@ -107,6 +107,32 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(photos: Path) -> N
     assert sorted(photos.rglob("*")) == before
 
 
+def test_what_is_said_later_of_images_that_are_listed_counts_or_is_told(
+    folder: Path, photos: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "alt.json").write_text('{"0.png": "a red cup", "gone.png": "a hat"}')
+    said = ("--licence", "CC0", "--alt-text", tmp_path / "alt.json", "--source", "market")
+    again = invoke("init", folder, "--images", photos, *said)
+    assert "2 images that were listed before have this licence or text now" in again.stderr
+    assert "2 images that were listed before keep their source" in again.stderr
+    assert "1 of 2 alternative texts name no image of these" in again.stderr
+    assert "have this licence" not in invoke("init", folder, "--images", photos, *said).stderr
+    assert invoke("run", folder, "--until", "media").exit_code == 0
+    with EngineStore.open(folder, read_only=True) as store:
+        found = sorted((image.licence, image.alt_text, image.source) for image in store.images())
+    assert found == [("CC0", "", "kitchen"), ("CC0", "a red cup", "")]
+    for option, value in zip(said[::2], said[1::2], strict=True):
+        refused = invoke("init", folder, option, value)
+        assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1), refused.stderr
+        assert f"{option} says something of images" in refused.stderr
+
+
+def test_an_audit_where_models_have_decided_nothing_says_what_lets_them(folder: Path) -> None:
+    told = invoke("audit", folder)
+    assert (told.exit_code, told.stdout.partition(";")[0]) == (0, "0 labels of models were drawn for people to look at")
+    assert "models have decided nothing yet" in told.stderr
+
+
 def test_splits_never_change_once_images_have_them(folder: Path) -> None:
     assert invoke("init", folder, "--split-by", "source").exit_code == 0
     assert invoke("run", folder, "--until", "media").exit_code == 0

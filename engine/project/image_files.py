@@ -1,0 +1,90 @@
+"""The image files that a person names, and what that person says of them: source, licence, alternative text."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from annotate.sources.base import Listing
+from annotate.sources.files import FileReader
+from annotate.sources.lists import ListReader
+from annotate.sources.opening import SourceOptions, open_source
+from engine.errors import EngineError
+from engine.project.texts import find_alt_text
+from engine.store.database import EngineDatabase
+from engine.store.files import NewFile, add_files, count_other_sources, to_text, update_descriptions
+
+
+@dataclass(frozen=True, eq=False)
+class NamedImages:
+    """Image files that a person names, with what is said of them."""
+
+    listing: Listing
+    source: str | None = None
+    """Of all of them; None for the folder that each lies in."""
+    licence: str = ""
+    """Of all of them; "" where nothing is said."""
+    alt_texts: Mapping[str, str] | None = None
+    """By path within the folder, or by name; None where no file of them was given."""
+
+    def build_files(self) -> Iterator[NewFile]:
+        """Yield the files in the order of their names."""
+        reader, texts = self.listing.reader, self.alt_texts or {}
+        assert isinstance(reader, FileReader | ListReader)
+        for item in self.listing.get_items(0, len(self.listing)):
+            path = (reader.root / os.fsdecode(item.raw_name)).absolute()
+            inner = to_text(os.fsdecode(item.raw_name))
+            source = inner.rpartition("/")[0] if self.source is None else self.source
+            yield NewFile(path, source, self.licence, find_alt_text(texts, inner), max(0, *item.numbers, 0))
+
+    def count_unused_texts(self) -> int:
+        """Count the alternative texts that name no file of these."""
+        if not self.alt_texts:
+            return 0
+        items = self.listing.get_items(0, len(self.listing))
+        names = {to_text(os.fsdecode(item.raw_name)) for item in items}
+        return len(self.alt_texts.keys() - names - {name.rpartition("/")[2] for name in names})
+
+
+def list_images(images: Path, folder: Path) -> Listing:
+    """List image files.
+
+    Args:
+        images: A folder, one image, or a list of paths.
+        folder: Of the data engine; it holds none.
+
+    Raises:
+        SourceError: There is none, or they cannot be listed.
+        EngineError: Images are packed into other files.
+    """
+    listing = open_source(images, SourceOptions(), out=folder)
+    if not isinstance(listing.reader, FileReader | ListReader):
+        raise EngineError(
+            f"{images} holds images packed into files, and an engine wants one file an image, which stays where it is:"
+            " unpack them (a tar: tar -xf FILE -C FOLDER), and give the folder"
+        )
+    return listing
+
+
+def add_images(database: EngineDatabase, images: NamedImages) -> tuple[int, list[str]]:
+    """Add files that are not listed yet, and keep what is said of those that are.
+
+    Args:
+        database: Of the engine.
+        images: The files.
+
+    Returns:
+        How many are new, and what a person should know.
+
+    Raises:
+        EngineError: Nothing can be written.
+    """
+    notes = list(images.listing.notes)
+    if images.licence or images.alt_texts:
+        changed = update_descriptions(database, images.build_files())
+        notes += [f"{changed:,} images that were listed before have this licence or text now"] if changed else []
+    if images.source is not None and (kept := count_other_sources(database, images.build_files())):
+        notes.append(f"{kept:,} images that were listed before keep their source: splits and thresholds rest on it")
+    if unused := images.count_unused_texts():
+        notes.append(f"{unused:,} of {len(images.alt_texts or ()):,} alternative texts name no image of these")
+    return add_files(database, images.build_files()), notes
