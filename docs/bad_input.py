@@ -73,10 +73,24 @@ OPTIONS = [
     Case("an unknown planner", "sam3-agent segment photo.png cup --planner clippy"),
     Case("an unknown toolset", "sam3-agent segment photo.png cup --toolset desk"),
     Case("an unknown export", "sam3-agent segment photo.png cup --export psd"),
-    Case("no such checkpoint", "sam3-agent segment photo.png cup --sam3 ./weights"),
     Case("an option of another planner", "sam3-agent segment photo.png cup --patience 5"),
     Case("no patience at all", f"{MODEL} --patience 0"),
     Case("half a JSON object", f"{MODEL} --extra-body '{{'"),
+]
+WEIGHTS = [
+    Case("no such checkpoint", "sam3-agent segment photo.png cup --sam3 ./weights"),
+    Case("a slip in the name", "sam3-agent segment photo.png cup --sam3 Tiny"),
+    Case(
+        "an HTML page",
+        "sam3-agent segment photo.png cup --sam3 sam3.pt",
+        {"sam3.pt": "<!DOCTYPE html><title>Sign in</title>"},
+    ),
+    Case(
+        "a Git LFS pointer",
+        "sam3-agent segment photo.png cup --sam3 sam3.pt",
+        {"sam3.pt": "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 3440000000\n"},
+    ),
+    Case("a folder without weights", "sam3-agent segment photo.png cup --sam3 folder"),
 ]
 ENVIRONMENT = [
     Case("a proxy that needs a package", f"ALL_PROXY=socks5://127.0.0.1:9 {MODEL}"),
@@ -93,7 +107,14 @@ DATA = [
     Case("no data", "sam3-agent eval check reasonseg --data folder --split val"),
 ]
 
-CASES = {"images": IMAGES, "videos": VIDEOS, "options": OPTIONS, "environment": ENVIRONMENT, "data": DATA}
+CASES = {
+    "images": IMAGES,
+    "videos": VIDEOS,
+    "options": OPTIONS,
+    "weights": WEIGHTS,
+    "environment": ENVIRONMENT,
+    "data": DATA,
+}
 
 
 def write_files(folder: Path) -> None:

@@ -618,8 +618,9 @@ def speed_table(name: str) -> Callable[[], str]:
     def render() -> str:
         title, _, rows = (SPEED / f"{name}.md").read_text(encoding="utf-8").partition("\n\n")
         name_of, _, about = title.partition(" (")
+        measured_on = f"\n\n*{about.rstrip(')')}*" if about else ""
         # the first column holds names or sizes, which read better from the left
-        return f"**{name_of}**\n\n{rows.strip().replace('| ---: |', '| --- |', 1)}\n\n*{about.rstrip(')')}*"
+        return f"**{name_of}**\n\n{rows.strip().replace('| ---: |', '| --- |', 1)}{measured_on}"
 
     return render
 
@@ -651,7 +652,10 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "errors": errors,
     "datasets": datasets,
     "export-formats": export_formats,
-    **{f"bad-input/{kind}": bad_input(kind) for kind in ("images", "videos", "options", "environment", "data")},
+    **{
+        f"bad-input/{kind}": bad_input(kind)
+        for kind in ("images", "videos", "options", "weights", "environment", "data")
+    },
     **{f"folders/{package}": folders(package) for package in FOLDERS_OF},
     "import-layers": import_layers,
     "import-owners": import_owners,

@@ -166,13 +166,15 @@ class VisualPrompt:
             width: Width of the image in pixels.
 
         Raises:
-            ValueError: A point lies outside the image, or the mask has another size.
+            ValueError: A point or the box lies outside the image, or the mask has another size.
 
         >>> VisualPrompt(points=((12, 30),)).check_fits(height=48, width=64)
         """
         for x, y in self.points:
             if not (0 <= x <= width and 0 <= y <= height):
                 raise ValueError(f"the point {(x, y)} lies outside the image, which is {width} wide and {height} high")
+        if self.box is not None:
+            _check_overlap(self.box, height, width)
         if self.mask is not None and self.mask.shape != (height, width):
             raise ValueError(f"`mask` must have the image's size ({height}, {width}), got {self.mask.shape}")
 
@@ -268,9 +270,11 @@ def collect_exemplars(
 ) -> tuple[tuple[Box, ...], tuple[int, ...]]:
     """Return the boxes of all examples, and their labels; () for the labels where all are left out.
 
-    Raises ValueError for a mask that is none of the image, and where masks and their labels are not as many.
+    Raises ValueError for a box or a mask that is none of the image, and where masks and their labels are not as many.
     """
     exemplars = tuple((float(x0), float(y0), float(x1), float(y1)) for x0, y0, x1, y1 in boxes)
+    for box in exemplars:
+        _check_overlap(box, image.height, image.width)
     labels = tuple(int(label) for label in box_labels)
     if not len(masks):
         if len(mask_labels):
@@ -294,3 +298,10 @@ def _check_box(box: Box) -> None:
     x0, y0, x1, y1 = box
     if not (-inf < x0 < x1 < inf and -inf < y0 < y1 < inf):
         raise ValueError(f"a box is finite x0 y0 x1 y1 with x0 < x1 and y0 < y1, got {box}")
+
+
+def _check_overlap(box: Box, height: int, width: int) -> None:
+    _check_box(box)
+    x0, y0, x1, y1 = box
+    if x1 <= 0 or y1 <= 0 or x0 >= width or y0 >= height:
+        raise ValueError(f"the box {box} lies outside the image, which is {width} wide and {height} high")

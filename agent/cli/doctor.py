@@ -15,12 +15,19 @@ from typing import Any, Literal
 
 from agent.cli.models import format_bytes
 from agent.cli.options.model_options import parse_model_options
-from sam3_tool.backends.catalog import CATALOG, OPEN_NAME, CatalogEntry, locate_weights
+from sam3_tool.backends.catalog import CATALOG, OPEN_NAME, CatalogEntry, list_missing_files
 
 OPTIONAL_PACKAGES = {
     "vllm": "vllm",
     "gradio": "demo",
+    "mcp": "mcp",
+    "fastapi": "serve",
+    "av": "video",
+    "rapidocr": "ocr",
+    "pyarrow": "parquet",
+    "ray": "ray",
     "scikit-image": "train",
+    "matplotlib": "bench",
     "pytest": "dev",
     "mypy": "dev",
     "ruff": "dev",
@@ -152,11 +159,12 @@ def _check_tiny_checkpoint() -> Finding:
 
 
 def _check_model(entry: CatalogEntry) -> Finding:
-    files = locate_weights(entry)
-    if all(path is not None for _, path in files):
+    missing = list_missing_files(entry)
+    if not missing:
         return Finding("checkpoints", entry.name, "ok", "in the local cache; " + _describe_abilities(entry))
-    missing = ", ".join(name for name, path in files if path is None)
-    detail = f"not in the local cache: {missing} ({format_bytes(entry.nbytes)} in all)"
+    weights = [f"{files.repository}/{files.weights}" for files in entry.files]
+    named = [name for name in weights if name in missing] or missing
+    detail = f"not in the local cache: {', '.join(named)} ({format_bytes(entry.nbytes)} in all)"
     return Finding("checkpoints", entry.name, "absent", detail, MODEL_ADVICE.get(entry.name, ""))
 
 

@@ -7,7 +7,7 @@ import typer
 
 from agent.cli.terminal.console import print_table, report_user_errors
 from agent.cli.terminal.streams import print_json, print_line
-from sam3_tool.backends.catalog import CATALOG, Access, CatalogEntry, locate_weights
+from sam3_tool.backends.catalog import CATALOG, Access, CatalogEntry, list_missing_files, locate_weights
 
 GATES: dict[Access, str] = {
     "embedded": "no gate, embedded",
@@ -41,15 +41,16 @@ def list_models(
 def describe_model(entry: CatalogEntry) -> dict[str, Any]:
     """Return what is known of a model, and which of its files are on this machine, as plain JSON."""
     files = [{"file": name, "path": None if path is None else str(path)} for name, path in locate_weights(entry)]
-    is_here = entry.access == "embedded" or (bool(files) and all(file["path"] for file in files))
+    missing = list_missing_files(entry)
     return {
         "name": entry.name,
         "title": entry.title,
         "licence": entry.licence,
         "access": entry.access,
         "bytes": entry.nbytes,
-        "is_here": is_here,
+        "is_here": entry.access == "embedded" or (bool(files) and not missing),
         "files": files,
+        "missing": missing,
         "can": list(entry.abilities),
         "checked_with": CHECKS[entry.checked],
         "measured": entry.measured,
@@ -64,11 +65,21 @@ def _list_rows(model: dict[str, Any]) -> list[tuple[str, str]]:
         ("what", f"{model['title']}; {model['licence']}; {GATES[model['access']]}{size}"),
         ("can", ", ".join(model["can"])),
         *(("file", f"{file['file']}: {file['path'] or 'not on this machine'}") for file in model["files"]),
+        ("missing", _format_missing(model)),
         ("checked", model["checked_with"]),
         ("speed", model["measured"] or "not measured"),
         ("note", model["note"]),
     ]
     return [(label, text) for label, text in rows if text]
+
+
+def _format_missing(model: dict[str, Any]) -> str:
+    """Return what lacks beside weights that are here; "" where none are, or where nothing lacks."""
+    weights = {file["file"] for file in model["files"] if file["path"] is None}
+    beside = [name for name in model["missing"] if name not in weights]
+    if not beside or len(weights) == len(model["files"]):
+        return ""
+    return f"{', '.join(beside)}: the next use downloads the rest"
 
 
 def format_bytes(count: int) -> str:

@@ -1,6 +1,7 @@
 """Every model that `Sam3.load` knows by name: its licence, its gate, its size, and what it can do."""
 
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -14,12 +15,22 @@ WORKS_NOW = "Without asking anybody: `--sam3 open` (photographs, downloaded once
 """What a message about missing weights ends with."""
 
 
+CONFIGURATION, TOKENIZER, PROCESSOR = (
+    ("config.json",),
+    ("tokenizer.json", "vocab.json", "vocab.txt"),
+    ("processor_config.json", "preprocessor_config.json"),
+)
+"""Files beside weights, each with the names that it may have."""
+
+
 @dataclass(frozen=True)
 class ModelFiles:
     """A repository on the Hugging Face hub, and the file of it that holds the weights."""
 
     repository: str
     weights: str = "model.safetensors"
+    beside: tuple[tuple[str, ...], ...] = (CONFIGURATION, TOKENIZER, PROCESSOR)
+    """What is loaded as well: for each, the names that it may have."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +87,10 @@ CATALOG: tuple[CatalogEntry, ...] = (
         nbytes=873_000_000,
         abilities=("phrase", "click", "video"),
         checked="random weights",
-        files=(ModelFiles("IDEA-Research/grounding-dino-tiny"), ModelFiles("facebook/sam2.1-hiera-small")),
+        files=(
+            ModelFiles("IDEA-Research/grounding-dino-tiny"),
+            ModelFiles("facebook/sam2.1-hiera-small", beside=(CONFIGURATION, PROCESSOR)),
+        ),
         measured="one CPU core, float32: 20 s an image with its first phrase, 13 s a phrase",
         note="It works on photographs. Its scores are on a scale of their own. `open:owlv2` takes exemplar boxes.",
     ),
@@ -113,7 +127,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
         nbytes=3_500_000_000,
         abilities=("phrase", "exemplar", "click"),
         checked="random weights",
-        files=(ModelFiles("facebook/sam3.1", "sam3.1_multiplex.pt"),),
+        files=(ModelFiles("facebook/sam3.1", "sam3.1_multiplex.pt", beside=()),),
         note="Its multiplex tracker for videos is not read; `--sam3 facebook/sam3` follows objects.",
     ),
     CatalogEntry(
@@ -134,15 +148,42 @@ def find_entry(name: str) -> CatalogEntry | None:
     return next((entry for entry in CATALOG if entry.name == name), None)
 
 
+def suggest_name(name: str) -> str:
+    """Return ", did you mean 'NAME'" for what is nearly the name of a model; "" for anything else.
+
+    >>> suggest_name("facebok/sam3"), suggest_name("Tiny"), suggest_name("somebody/else")
+    (", did you mean 'facebook/sam3'", ", did you mean 'tiny'", '')
+    """
+    names = [*(entry.name for entry in CATALOG), f"{OPEN_NAME}:owlv2"]
+    [near] = get_close_matches(name.lower(), names, n=1, cutoff=0.8) or [""]
+    return f", did you mean {near!r}" if near and near != name else ""
+
+
 def locate_weights(entry: CatalogEntry) -> list[tuple[str, Path | None]]:
     """Return, for each file of weights on the hub, "REPOSITORY/FILE" and where it lies here; None: it does not.
 
     Nothing is downloaded, and the hub is not asked.
     """
+    return [
+        (f"{files.repository}/{files.weights}", _find_in_cache(files.repository, (files.weights,)))
+        for files in entry.files
+    ]
+
+
+def list_missing_files(entry: CatalogEntry) -> list[str]:
+    """Return, as "REPOSITORY/FILE", what is not on this machine of all that is loaded: weights and what is beside."""
+    return [
+        f"{files.repository}/{names[0]}"
+        for files in entry.files
+        for names in ((files.weights,), *files.beside)
+        if _find_in_cache(files.repository, names) is None
+    ]
+
+
+def _find_in_cache(repository: str, names: tuple[str, ...]) -> Path | None:
+    """Return where an earlier download has left the first of these files that is here."""
     # The hub's client takes a tenth of a second to import.
     from huggingface_hub import try_to_load_from_cache
 
-    found = [(files, try_to_load_from_cache(files.repository, files.weights)) for files in entry.files]
-    return [
-        (f"{files.repository}/{files.weights}", Path(path) if isinstance(path, str) else None) for files, path in found
-    ]
+    found = (try_to_load_from_cache(repository, name) for name in names)
+    return next((Path(path) for path in found if isinstance(path, str)), None)

@@ -188,6 +188,16 @@ def test_a_box_has_finite_corners_in_order(box):
         ConceptPrompt(boxes=(box,))
 
 
+@pytest.mark.parametrize("corner", [(-9, -9), (10**4, 0), (0, 10**4)])
+def test_a_box_with_nothing_of_the_image_is_refused(tiny, picture, corner):
+    x, y = corner
+    box = (x, y, x + 9, y + 9)
+    with pytest.raises(ValueError, match="lies outside the image"):
+        tiny.segment(picture, boxes=[box])
+    with pytest.raises(ValueError, match="lies outside the image"):
+        tiny.refine(picture, box=box)
+
+
 def test_boxes_may_come_as_arrays(tiny, picture):
     as_array = tiny.segment(picture, boxes=np.array([[30, 60, 150, 180]]), box_labels=np.array([1]))
     as_tuple = tiny.segment(picture, boxes=[(30.0, 60.0, 150.0, 180.0)])

@@ -2,10 +2,12 @@
 
 import json
 import re
+from difflib import get_close_matches
 from pathlib import Path
 from typing import NamedTuple
 
 from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.files.broken_weights import check_weight_file
 from sam3_tool.backends.transformers.files.checkpoint import download_files, format_one_line
 from sam3_tool.errors import CheckpointError, PathError
 from sam3_tool.system.paths import expand_path, is_folder, is_there
@@ -112,10 +114,20 @@ def _list_missing_weights(folder: Path) -> list[str]:
             names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
         except (OSError, ValueError, LookupError, TypeError, AttributeError) as error:
             raise CheckpointError(f"{index} cannot be read: {format_one_line(error)}. {WORKS_NOW}") from error
+    for name in names:
+        if (folder / name).exists():
+            check_weight_file(folder / name)
     return [name for name in names if not (folder / name).exists()]
 
 
 def _format_advice(repository: str) -> str:
+    if repository not in (GROUNDING_DINO, OWLV2, SAM2):
+        [near] = get_close_matches(repository, (GROUNDING_DINO, OWLV2, SAM2), n=1, cutoff=0.85) or [""]
+        likely = f", did you mean {near!r}" if near else ""
+        return (
+            f"Is the name right{likely}? Try again where https://huggingface.co/{repository} can be reached, or copy"
+            f" its folder here and load `open:DETECTOR_FOLDER,SEGMENTER_FOLDER`. {TRY_TINY}"
+        )
     return (
         f"It is free and needs no login: try again where https://huggingface.co/{repository} can be reached, or copy"
         f" its folder here and load `open:DETECTOR_FOLDER,SEGMENTER_FOLDER`. {TRY_TINY}"

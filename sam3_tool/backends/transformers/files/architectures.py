@@ -19,6 +19,13 @@ _DETECTORS = {
 }
 """`model_type` -> the class of transformers that finds phrases."""
 
+_OPEN_MODELS = {
+    "grounding-dino": "`--sam3 open:{}`",
+    "owlv2": "`--sam3 open:{}`",
+    "sam2": "`--sam3 open:IDEA-Research/grounding-dino-tiny,{}`",
+}
+"""How a model is called -> how it is taken."""
+
 TRACKERS = ("sam3_tracker", "sam3_tracker_video")
 """`model_type` of the tracker alone."""
 
@@ -38,6 +45,22 @@ def read_model_type(folder: Path) -> str:
     return ""
 
 
+def describe_other_model(name: str, kind: str = "") -> str:
+    """Say how a model that is no SAM 3 is taken; "" for one that is not taken.
+
+    Args:
+        name: Of its folder or its repository.
+        kind: Its `model_type`, if that is known.
+
+    >>> describe_other_model("models/dino", "grounding-dino")
+    'take it with `--sam3 open:models/dino`'
+    """
+    called = (kind or name.rpartition("/")[2]).lower()
+    return next(
+        (f"take it with {how.format(name)}" for start, how in _OPEN_MODELS.items() if called.startswith(start)), ""
+    )
+
+
 def is_lite_text(folder: Path) -> bool:
     """Tell whether a folder holds SAM3-LiteText, by its config.json."""
     return _DETECTORS.get(read_model_type(folder)) == _DETECTORS[LITE_TEXT]
@@ -52,10 +75,8 @@ def import_detector_class(folder: Path) -> Any:
 
     kind = read_model_type(folder) or "sam3"
     if kind not in _DETECTORS:
-        raise CheckpointError(
-            f"{folder} holds a model of the type {kind!r} (config.json); expected one of {', '.join(_DETECTORS)}. "
-            f"{WORKS_NOW}"
-        )
+        advice = describe_other_model(str(folder), kind) or f"expected one of {', '.join(_DETECTORS)}"
+        raise CheckpointError(f"{folder} holds a model of the type {kind!r} (config.json); {advice}. {WORKS_NOW}")
     return getattr(transformers, _DETECTORS[kind])
 
 

@@ -18,7 +18,9 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from sam3_tool.backends.catalog import WORKS_NOW, find_entry
+from sam3_tool.backends.catalog import CONFIGURATION, PROCESSOR, TOKENIZER, WORKS_NOW, find_entry, suggest_name
+from sam3_tool.backends.transformers.files.architectures import TRACKERS, describe_other_model, read_model_type
+from sam3_tool.backends.transformers.files.broken_weights import MOST_HEADER_BYTES, check_json_file, check_weight_file
 from sam3_tool.errors import CheckpointError, PathError
 from sam3_tool.probability import ESTIMATOR_FILE
 from sam3_tool.system.http_environment import describe_http_fault
@@ -28,12 +30,13 @@ EMBEDDED_NAME = "tiny"
 _EFFICIENT_SAM3 = "simon7108528/efficientsam3"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_HUB_PAGE = re.compile(rf"https?://huggingface\.co/({_HUB_ID.pattern})")
 _FILES = ["*.json", "*.safetensors", "*.txt"]
 _NATIVE_ENDINGS = (".pt", ".pth", ".safetensors")
 """Of files in which native names are looked for. A file that is named itself may end otherwise."""
+_FILE_ENDINGS = (*_NATIVE_ENDINGS, ".bin", ".ckpt")
+"""What ends so is a file that is not there, and no repository."""
 _INDEX, _WHOLE = "model.safetensors.index.json", "model.safetensors"
-_MOST_HEADER_BYTES = 100 * 2**20
-"""Of safetensors, by their definition."""
 _TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json", "vocab.json", "merges.txt", "special_tokens_map.json"]
 _TOKENIZERS = ("facebook/sam3", "facebook/sam3.1", "openai/clip-vit-base-patch32")
 """Repositories with CLIP's tokenizer. The last may be downloaded by anybody."""
@@ -52,6 +55,8 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
     try:
         path = expand_path(name)
     except PathError as error:
+        if page := _HUB_PAGE.match(name):
+            raise CheckpointError(f"SAM 3 checkpoint {name!r} is a page; write {page[1]!r}. {WORKS_NOW}") from error
         raise CheckpointError(f"SAM 3 checkpoint {name!r}: {error}") from error
     if name == EMBEDDED_NAME:
         return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED_NAME))
@@ -59,24 +64,28 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
         return _choose_weights(path)
     if is_there(path):
         return path
-    if _HUB_ID.fullmatch(name):
+    if _HUB_ID.fullmatch(name) and path.suffix not in _FILE_ENDINGS:
         return _choose_weights(_download_checkpoint(name))
     raise CheckpointError(
-        f"SAM 3 checkpoint {name!r}: no such folder or file; expected a name that `sam3-agent models` lists, a folder "
-        f"with config.json and model.safetensors, or an official .pt file. {WORKS_NOW}"
+        f"SAM 3 checkpoint {name!r}: no such folder or file{suggest_name(name)}; expected a name that `sam3-agent "
+        f"models` lists, a folder with config.json and model.safetensors, or an official .pt file. {WORKS_NOW}"
     )
 
 
 def _choose_weights(folder: Path) -> Path:
     """Return the folder if it is in transformers' layout, or else the one file of weights in it."""
     if (folder / _INDEX).exists():
-        return _check_index(folder)
+        return _check_companions(_check_index(folder))
     whole = folder / _WHOLE
     if whole.exists():
-        return whole if _has_native_names(whole) else folder
+        check_weight_file(whole)
+        return whole if _has_native_names(whole) else _check_companions(folder)
     files = _list_native_files(folder)
     if len(files) == 1:
         return files[0]
+    inner = [] if files else [*folder.glob(f"*/{_WHOLE}"), *folder.glob(f"snapshots/*/{_WHOLE}")]
+    if inner:
+        raise CheckpointError(f"{folder} holds no weights; {inner[0].parent} does: name that. {WORKS_NOW}")
     found = f"several files of weights ({', '.join(file.name for file in files[:4])})" if files else "no weights"
     advice = f"name the one that is meant, such as {files[0]}" if files else "or sam3.pt"
     raise CheckpointError(f"{folder} holds {found}; expected config.json and {_WHOLE}, {advice}. {WORKS_NOW}")
@@ -96,13 +105,31 @@ def _check_index(folder: Path) -> Path:
             f"{folder} is only a part of a checkpoint: {_INDEX} names {missing[0]}, which is not there; fetch it "
             f"again. {WORKS_NOW}"
         )
+    for name in names:
+        check_weight_file(folder / name)
+    return folder
+
+
+def _check_companions(folder: Path) -> Path:
+    """Return the folder if all is there that is read beside its weights; a tracker alone has no words to read."""
+    for name in (*CONFIGURATION, *TOKENIZER, *PROCESSOR):
+        if name.endswith(".json"):
+            check_json_file(folder / name)
+    missing = _list_missing_files(folder)
+    if read_model_type(folder) in TRACKERS:
+        missing = [name for name in missing if name not in TOKENIZER]
+    if missing:
+        raise CheckpointError(
+            f"{folder} is only a part of a checkpoint, without {', '.join(missing)}; copy all files of its repository. "
+            f"{WORKS_NOW}"
+        )
     return folder
 
 
 def _has_native_names(file: Path) -> bool:
     """Return whether safetensors have the names of `sam3.pt`. What cannot be read has not: loading says it better."""
     with suppress(OSError, ValueError), file.open("rb") as content:
-        header = content.read(min(int.from_bytes(content.read(8), "little"), _MOST_HEADER_BYTES))
+        header = content.read(min(int.from_bytes(content.read(8), "little"), MOST_HEADER_BYTES))
         return any(name.startswith(("detector.", "backbone.vision_backbone.")) for name in json.loads(header))
     return False
 
@@ -189,9 +216,7 @@ def _download_checkpoint(repository: str) -> Path:
 def _list_missing_files(folder: Path) -> list[str]:
     """Return what a whole checkpoint has and this folder has not: each file, or its usual name of several."""
     groups: list[tuple[str, ...]] = [
-        ("config.json",),
-        ("tokenizer.json", "vocab.json"),
-        ("processor_config.json", "preprocessor_config.json"),
+        *(CONFIGURATION, TOKENIZER, PROCESSOR),
         *((name,) for name in _list_weight_names(folder)),
     ]
     # a link whose target is gone does not exist either
@@ -226,6 +251,13 @@ def _format_advice(repository: str) -> str:
     entry = find_entry(repository)
     if entry is not None and entry.access == "open":
         return f"Anybody may download it where https://huggingface.co/{repository} can be reached. {WORKS_NOW}"
+    if entry is None and (taken := describe_other_model(repository)):
+        return f"It is no SAM 3: {taken}. {WORKS_NOW}"
+    if entry is None:
+        return (
+            f"Is the name right{suggest_name(repository)}? If it is, try where https://huggingface.co/{repository} can "
+            f"be reached; one that is gated or private needs access, and `hf auth login` or HF_TOKEN. {WORKS_NOW}"
+        )
     return (
         f"To get it: ask for access at https://huggingface.co/{repository} (free, it takes a moment), "
         f"log in with `hf auth login` or set HF_TOKEN, and try again. {WORKS_NOW}"
@@ -233,5 +265,5 @@ def _format_advice(repository: str) -> str:
 
 
 def format_one_line(error: BaseException) -> str:
-    """Format an error for a message of one line, cut to 300 letters."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """Format an error for a message of one line, cut to 300 letters, without a full stop."""
+    return " ".join(str(error).split())[:300].rstrip(".") or type(error).__name__

@@ -11,6 +11,7 @@ from sam3_tool.system.files import decode_json
 
 _FILE = "vocabulary.json"
 _LETTERS = re.compile(r"[^\W\d_]+")
+_POSSESSIVE = re.compile(r"(?<=\w)['\N{RIGHT SINGLE QUOTATION MARK}]s\b")
 _SMALL_WORDS = frozenset({"a", "an", "the", "of", "and", "or", "with", "in", "on"})
 _IRREGULAR = {
     "children": "child", "feet": "foot", "geese": "goose", "mice": "mouse", "people": "person", "teeth": "tooth",
@@ -23,6 +24,8 @@ class Vocabulary:
 
     >>> Vocabulary(["dog", "grapes", "coffee cup"]).find_unknown_words("Two dogs, a grape and three giraffes")
     ['Two', 'three', 'giraffes']
+    >>> Vocabulary(["dog"]).find_unknown_words("dog's bowl")
+    ['bowl']
     """
 
     def __init__(self, words: Iterable[str]) -> None:
@@ -52,7 +55,7 @@ class Vocabulary:
 
 
 def _split_words(text: str) -> list[str]:
-    return _LETTERS.findall(text)
+    return _LETTERS.findall(_POSSESSIVE.sub("", text))
 
 
 def _list_forms(word: str) -> frozenset[str]:

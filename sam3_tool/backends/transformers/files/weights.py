@@ -27,6 +27,7 @@ from sam3_tool.backends.transformers.files.slices import iterate_slices, open_sa
 from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
+from sam3_tool.system.files import decode_json
 
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.video.network import MemoryWeights
@@ -195,13 +196,21 @@ def read_tracker(folder: Path, detector: Any) -> Any:
     except CheckpointError:
         raise
     except Exception as error:  # a damaged folder raises whatever its damaged part does
-        what = format_one_line(error)
+        what = _describe_tracker_fault(folder, native) or format_one_line(error)
         raise CheckpointError(f"{folder} cannot be read as a SAM 3 tracker: {what}. {WORKS_NOW}") from error
     lost = sorted(name for name in missing if not name.startswith("vision_encoder.backbone."))
     if lost:
         what = f"{len(lost)} weights are missing, e.g. {lost[0]}"
         raise CheckpointError(f"{folder} has no whole tracker for clicks: {what}. {WORKS_NOW}")
     return tracker.eval()
+
+
+def _describe_tracker_fault(folder: Path, native: NativeCheckpoint | None) -> str:
+    """Say that a folder does not tell the sizes of its tracker; "" where it does, or nobody knows."""
+    with suppress(OSError, ValueError):
+        if native is None and not decode_json((folder / "config.json").read_bytes()).get("tracker_config"):
+            return "config.json has no tracker_config, and its weights are of other sizes than the published ones"
+    return ""
 
 
 def _is_mask_learnt(weights: dict[str, torch.Tensor]) -> bool:

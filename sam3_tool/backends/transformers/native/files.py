@@ -9,6 +9,7 @@ import torch
 from safetensors import SafetensorError
 
 from sam3_tool.backends.catalog import WORKS_NOW
+from sam3_tool.backends.transformers.files.broken_weights import check_weight_file
 from sam3_tool.backends.transformers.files.checkpoint import format_one_line
 from sam3_tool.backends.transformers.files.slices import SLICE_BYTES, iterate_slices, open_safetensors
 from sam3_tool.backends.transformers.native.names import TRUNK, is_multiplex, normalize_names, translate_name
@@ -60,7 +61,11 @@ class NativeFile:
     def _check_names(self) -> None:
         is_lite_text = any(stored.startswith(LITE_TEXT) for stored in self._stored.values())
         if is_lite_text or f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
-            raise CheckpointError(f"{self.path} is not SAM 3: {_describe_names(self._stored.values())}. {WORKS_NOW}")
+            what = _describe_names(self._stored.values())
+            folder = self.path.parent
+            if "detector_model." in what and (folder / "config.json").exists():
+                what += f"; name its folder, {folder}"
+            raise CheckpointError(f"{self.path} is not SAM 3: {what}. {WORKS_NOW}")
         unknown = sorted(name for name in self.shapes if translate_name(name) is None)
         if unknown:
             raise CheckpointError(
@@ -81,16 +86,14 @@ class NativeFile:
 
 def _open_weights(path: Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a file by name. They are views of it, which the system reads when they are used."""
-    try:
-        with path.open("rb") as content:
-            start = content.read(9)
-    except OSError as error:
-        raise CheckpointError(f"{path} cannot be read ({error.strerror}). {WORKS_NOW}") from error
+    check_weight_file(path)
+    with path.open("rb") as content:
+        start = content.read(9)
     if start.startswith(_ARCHIVE):
         return _find_weights(path, _open_archive(path))
     if start[8:] == b"{":
         return _open_safetensors(path)
-    found = "it is empty" if not start else "its first bytes are of neither"
+    found = "its first bytes are those of another kind of file"
     if start.startswith(_PICKLE):
         found = "it is a plain pickle, which could run code"
     raise CheckpointError(

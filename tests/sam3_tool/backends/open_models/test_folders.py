@@ -85,7 +85,7 @@ def test_a_damaged_file_ends_in_one_sentence(dino, sam2, file):
         pytest.skip(f"this version of transformers writes no {file}")
     content = (dino / file).read_bytes()
     (dino / file).write_bytes(content[: len(content) // 2])
-    assert_refused(dino, sam2, said="cannot be read")
+    assert_refused(dino, sam2, said="cannot be read|is only a part of a file")
 
 
 def test_weights_that_are_missing_or_of_another_size_are_named(dino, sam2):

@@ -239,10 +239,10 @@ def write_efficient(path: Path, _: Weights) -> None:
     ("write", "sentence"),
     [
         (write_half, "is damaged, or only a part of it is there"),
-        (write_half_safetensors, "is damaged, or only a part of it is there"),
+        (write_half_safetensors, "is only a part of a file: "),
         (write_other_archive, "is damaged, or only a part of it is there"),
-        (lambda path, _: path.write_bytes(b""), "holds no weights that can be read: it is empty"),
-        (lambda path, _: path.write_bytes(b"GGUF" + bytes(60)), "its first bytes are of neither"),
+        (lambda path, _: path.write_bytes(b""), "is empty; download it again"),
+        (lambda path, _: path.write_bytes(b"GGUF" + bytes(60)), "its first bytes are those of another kind of file"),
         (lambda path, _: torch.save(SAM2, path), "is not SAM 3: its weight image_encoder.trunk.pos_embed is of SAM 2"),
         (write_lite_text, "embedding_layer.weight is of SAM3-LiteText in its authors' format"),
         (write_efficient, "is of EfficientSAM3, whose vision encoder is another"),
