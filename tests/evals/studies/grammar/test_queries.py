@@ -8,7 +8,7 @@ import pytest
 from agent import GrammarPlanner, Task, run
 from evals.datasets.synthetic.scenes import KINDS, TruthBackend, generate_queries, parse_phrase
 from evals.studies.checkpoint import measure_checkpoint, measure_exemplar_selection
-from evals.studies.grammar_queries import answer_queries, format_query_table, summarize_by_kind
+from evals.studies.grammar.queries import answer_queries, format_query_table, summarize_by_kind
 from sam3_tool import Image, Sam3, ScriptedBackend
 
 SIZES = ((200, 150), (150, 200))

@@ -1,6 +1,6 @@
 """Sentences of people who have not read what the grammar takes, each with its answer by hand."""
 
-from evals.studies.grammar_sentences import AnsweredSentence, Sentence, answer_sentences, draw_objects, read_sentences
+from evals.studies.grammar.sentences import AnsweredSentence, Sentence, answer_sentences, draw_objects, read_sentences
 
 
 def test_each_sentence_has_the_answer_that_was_written_down_by_hand():

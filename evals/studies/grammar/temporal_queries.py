@@ -1,4 +1,4 @@
-"""Measure how well temporal queries are answered: `python -m evals.studies.temporal_queries --sam3 truth`.
+"""Measure how well temporal queries are answered: `python -m evals.studies.grammar.temporal_queries --sam3 truth`.
 
 J&F by kind of query on staged clips, as MeViS has it: the mean over all frames of the union of the answer's masklets.
 `--sam3 truth` puts exact masklets in SAM 3's place, so that errors of planning and errors of perception are told apart.

@@ -5,7 +5,7 @@ import pytest
 
 from evals.datasets.synthetic.conversations import KINDS, generate_dialogues
 from evals.datasets.synthetic.scenes import TruthBackend
-from evals.studies.conversations import format_transcript, format_turn_table, run_dialogue, summarize_by_kind
+from evals.studies.grammar.conversations import format_transcript, format_turn_table, run_dialogue, summarize_by_kind
 from sam3_tool import Sam3
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from agent import VIDEO, GrammarPlanner
 from evals.datasets.synthetic.temporal import generate_temporal_queries
-from evals.studies import temporal_queries as study
+from evals.studies.grammar import temporal_queries as study
 from sam3_tool.synthetic.nouns import HYPERNYMS
 
 

@@ -1,7 +1,7 @@
-"""Run 157 sentences with answers by hand through the grammar planner: `python -m evals.studies.grammar_sentences`.
+"""Run 157 sentences with answers by hand through the grammar planner: `python -m evals.studies.grammar.sentences`.
 
 The sentences are of people who have not read what the grammar takes. They are about one scene of plain boxes, which
-every answer can be checked on by hand; `grammar_sentences.tsv` holds each with the numbers of the objects it means.
+every answer can be checked on by hand; `sentences.tsv` holds each with the numbers of the objects it means.
 Masks are exact, so that every wrong answer is the planner's.
 """
 
@@ -79,7 +79,7 @@ class AnsweredSentence:
 
 def read_sentences() -> list[Sentence]:
     """Read the sentences with their answers; '-' means no object, '?' that the answer must say it is incomplete."""
-    text = Path(__file__).with_name("grammar_sentences.tsv").read_text(encoding="utf-8")
+    text = Path(__file__).with_name("sentences.tsv").read_text(encoding="utf-8")
     rows = csv.DictReader(text.splitlines(), delimiter="\t", quoting=csv.QUOTE_NONE)
     return [
         Sentence(row["kind"], row["sentence"], _read_numbers(row["ids"].strip("?-")), row["ids"].startswith("?"))

@@ -1,4 +1,4 @@
-"""Measure how well the grammar planner follows a conversation: `python -m evals.studies.conversations --sam3 tiny`.
+"""Measure how well the grammar follows a conversation: `python -m evals.studies.grammar.conversations --sam3 tiny`.
 
 gIoU of the answer after every turn, by kind of turn, over generated conversations about generated scenes; `--sam3
 truth` puts exact masks in SAM 3's place, so that errors of planning and errors of perception are told apart.

@@ -1,4 +1,4 @@
-"""Measure how well the grammar planner answers complex queries: `python -m evals.studies.grammar_queries --sam3 tiny`.
+"""Measure how well the grammar planner answers complex queries: `python -m evals.studies.grammar.queries --sam3 tiny`.
 
 gIoU by kind of query on generated scenes; `--sam3 truth` puts exact masks in SAM 3's place, so that errors of planning
 and errors of perception are told apart.
