@@ -117,7 +117,7 @@ class Sam3Client:
 
         Args:
             image: As `upload` takes it, or what it returned.
-            phrases: Short English noun phrases.
+            phrases: Short English noun phrases; a text alone is one phrase.
             boxes: Exemplars, x, y, width, height in pixels.
             box_labels: 1 = like this, 0 = not like this, one per box; left out, all are 1.
             masks: Exemplars, each bool, (height, width). The box around a mask is what SAM 3 reads.

@@ -12,11 +12,10 @@ from typing import Annotated, Any, TypeVar
 
 import httpx2
 import numpy as np
-import PIL.Image
 from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter
 
 from agent.report.result import Mask, Result
-from sam3_tool import Concept
+from sam3_tool import Concept, Image
 from sam3_tool.errors import UserError
 from sam3_tool.masks.rle import encode_mask
 from serve.talk.schemas import (
@@ -171,7 +170,12 @@ _FOUND = TypeAdapter(list[FoundPhrase])
 
 
 def read_content(image: ImageInput) -> bytes:
-    """Return the bytes of an image file. Raises OSError for a file that cannot be read."""
+    """Return the bytes of an image file.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The pixels are of another type or shape.
+    """
     match image:
         case UploadedImage():
             return image.content
@@ -179,7 +183,7 @@ def read_content(image: ImageInput) -> bytes:
             return image
         case np.ndarray():
             content = BytesIO()
-            PIL.Image.fromarray(image, "RGB").save(content, "PNG")
+            Image(image).to_pil().save(content, "PNG")
             return content.getvalue()
     return Path(image).read_bytes()
 
@@ -242,7 +246,8 @@ class Exchanges:
             "mask_labels": list(map(int, mask_labels)),
         }
         given = {name: value for name, value in examples.items() if value}  # servers of before know none of these
-        body = {"phrases": list(phrases), "boxes": [list(box) for box in boxes], "threshold": threshold, **given}
+        several = [phrases] if isinstance(phrases, str) else list(phrases)
+        body = {"phrases": several, "boxes": list(boxes), "threshold": threshold, **given}
         images = {"image": image, **({} if like is None else {"like": like})}
         response = yield from self._ask("/v1/segment", body, images)
         return _FOUND.validate_python(response.json()["results"])
@@ -335,6 +340,7 @@ class Exchanges:
         is_stream: bool = False,
     ) -> Exchange[httpx2.Response]:
         """Post JSON that names images or videos, which are uploaded where the server does not have them (any more)."""
+        plain = _to_plain(body)
         sent = {**(headers or {}), **({} if key is None else {"idempotency-key": key})}
         if is_stream:
             sent["accept"] = "application/x-ndjson"
@@ -349,7 +355,7 @@ class Exchanges:
                     named[field_name] = yield from self._find_key(subject)
             if isinstance(named.get("image"), str):
                 sent["x-image-key"] = named["image"]  # by which balancers find its embedding again
-            request = self._build_request("POST", path, headers=sent, json={**body, **named})
+            request = self._build_request("POST", path, headers=sent, json={**plain, **named})
             try:
                 return (yield from self._send(request, is_stream=is_stream))
             except RemoteError as error:
@@ -447,6 +453,18 @@ def _describe_mask(mask: np.ndarray) -> dict[str, Any]:
 def _name_subject(subject: Subject) -> dict[str, Subject]:
     """Return the field of a request that names it."""
     return {"video" if isinstance(subject, UploadedVideo) else "image": subject}
+
+
+def _to_plain(value: Any) -> Any:
+    """Return what JSON holds of a value with numbers or arrays of NumPy in it."""
+    match value:
+        case np.ndarray() | np.generic():
+            return value.tolist()
+        case Mapping():
+            return {name: _to_plain(each) for name, each in value.items()}
+        case list() | tuple():
+            return [_to_plain(each) for each in value]
+    return value
 
 
 def _drop_none(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -100,10 +100,24 @@ def describe_validation_error(error: Mapping[str, Any]) -> str:
 
     >>> describe_validation_error({"loc": ("body", "threshold"), "msg": "Input should be less than 1", "input": 2})
     'threshold: Input should be less than 1'
+    >>> describe_validation_error({"loc": ("body", "phrase"), "msg": "Extra …", "type": "extra_forbidden"})
+    'phrase: there is no such field; /docs lists those of each route'
     """
+    message = str(error["msg"]).removeprefix("Value error, ")
+    match (error.get("type"), error["loc"]):
+        case ("json_invalid", (_, int(position))):
+            return f"the body is no JSON: {error['ctx']['error']}, at letter {position + 1}"
+        case ("missing", ("body",)):
+            return "the body is empty; expected a JSON object"
+        case ("model_attributes_type" | "model_type", ("body",)):
+            return "the body must be a JSON object"
+        case ("extra_forbidden", _):
+            message = "there is no such field; /docs lists those of each route"
+        case (_, ("body",)):
+            return message
     place = [str(part) for part in error["loc"][1:]] or [str(part) for part in error["loc"]]
     field = escape_unprintable(".".join(place))
-    return f"{field[:_MAX_FIELD_LETTERS]}: {error['msg']}"
+    return f"{field[:_MAX_FIELD_LETTERS]}: {message}"
 
 
 def add_error_handlers(app: FastAPI) -> None:

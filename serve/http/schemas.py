@@ -5,7 +5,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, Strict, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, Strict, model_validator
 
 from sam3_tool.concepts.file import MAX_BYTES as MAX_CONCEPT_BYTES
 
@@ -23,7 +23,17 @@ Text = Annotated[str, Strict(), Field(max_length=MAX_LETTERS)]
 ImageKey = Annotated[str, Strict(), Field(max_length=64, examples=["9b2d0c2e64d64c7c8b3fd53db2b7ee2c"])]
 """What an upload was answered with."""
 MaskFormat = Literal["rle", "png", "polygons", "none"]
-BoxInput = Annotated[list[Number], Field(min_length=4, max_length=4, examples=[[10, 20, 64, 48]])]
+
+
+def _check_extent(box: list[float]) -> list[float]:
+    if not (box[2] > 0 and box[3] > 0):
+        raise ValueError("a box is x, y, width, height, with width and height above 0")
+    return box
+
+
+BoxInput = Annotated[
+    list[Number], Field(min_length=4, max_length=4, examples=[[10, 20, 64, 48]]), AfterValidator(_check_extent)
+]
 """x, y, width, height in pixels."""
 PointInput = Annotated[list[Number], Field(min_length=2, max_length=2, examples=[[32, 48]])]
 """x, y in pixels."""

@@ -3,7 +3,7 @@
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -55,18 +55,30 @@ class ResponseEnvelope:
     def _build_item(self, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
         return {"id": self.item_id, "type": "message", "role": "assistant", "status": status, "content": content}
 
-    def stream_events(self, lines: Iterator[str], usage: TokenUsage) -> Iterator[str]:
-        """Yield server-sent events, one delta for each line.
+    def stream_events(
+        self, lines: Iterator[str], usage: TokenUsage, describe_error: Callable[[Exception], str]
+    ) -> Iterator[str]:
+        """Yield server-sent events, one delta for each line; an error among the lines ends them with `response.failed`.
 
-        An error after the first event ends the stream with `response.failed`; it is raised by whoever asks `lines`
-        for the first line before that.
+        Args:
+            lines: The text.
+            usage: What it has cost, once all lines are there.
+            describe_error: Says in a sentence what a client is told of an error.
         """
-        events = self._number_events(lines, usage)
-        for number, event in enumerate(events):
+        for number, event in enumerate(self._list_events(lines, usage, describe_error)):
             content = json.dumps({**event, "sequence_number": number}, ensure_ascii=False, separators=(",", ":"))
             yield f"event: {event['type']}\ndata: {content}\n\n"
 
-    def _number_events(self, lines: Iterator[str], usage: TokenUsage) -> Iterator[dict[str, Any]]:
+    def _list_events(
+        self, lines: Iterator[str], usage: TokenUsage, describe_error: Callable[[Exception], str]
+    ) -> Iterator[dict[str, Any]]:
+        try:
+            yield from self._list_whole_answer(lines, usage)
+        except Exception as error:
+            failed = self.build_response("failed", usage=usage, error=describe_error(error))
+            yield {"type": "response.failed", "response": failed}
+
+    def _list_whole_answer(self, lines: Iterator[str], usage: TokenUsage) -> Iterator[dict[str, Any]]:
         lane = {"item_id": self.item_id, "output_index": 0, "content_index": 0}
         item = {"output_index": 0}
         yield {"type": "response.created", "response": self.build_response("in_progress")}

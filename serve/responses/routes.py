@@ -16,7 +16,7 @@ from starlette.responses import StreamingResponse
 from sam3_tool import Concept, Image, Video
 from sam3_tool.errors import ConceptError
 from serve.http.answers import dump_json
-from serve.http.errors import ApiError
+from serve.http.errors import ApiError, get_request_id, to_api_error
 from serve.http.images import read_image
 from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.services import Services, Work, get_services
@@ -69,7 +69,10 @@ async def respond(
         first = await _take_first_line(work, lines)
         envelope = ResponseEnvelope(asked.model, asked.metadata.model_dump(exclude_unset=True))
         if asked.stream:
-            events = envelope.stream_events(chain([first], lines), answerer.usage)
+            request_id = get_request_id(request.scope)
+            events = envelope.stream_events(
+                chain([first], lines), answerer.usage, lambda error: to_api_error(error, request_id).message
+            )
             return StreamingResponse(
                 _iterate_in_threads(work, events, held.pop_all()),
                 media_type="text/event-stream",

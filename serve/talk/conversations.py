@@ -12,8 +12,11 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from agent.conversation.conversation import Conversation
 from agent.conversation.events import ImageShown
+from agent.core.errors import UsageError
 from agent.report.result import Mask, Track, VideoInfo
 from sam3_tool import Image
 from sam3_tool.errors import RecordError
@@ -21,12 +24,14 @@ from sam3_tool.system.files import write_atomically
 from serve.http.errors import ApiError
 from serve.http.images import give_owner
 from serve.http.middleware.auth import Tenant
+from serve.talk.jobs import lock_file
 from serve.talk.schemas import ConversationState, ShownImage, ShownVideo, TurnSummary
 from serve.talk.settings import TalkSettings
 
 log = logging.getLogger(__name__)
 
 INDEX = "conversations.json"
+INDEX_KEYS = frozenset({"id", "tenant", "version", "until"})
 MIN_BYTES = 2**16
 """That a conversation counts at least."""
 ETAG = re.compile(r'"([0-9]+)\.([0-9]+)"|"([0-9]+)"|([0-9]+)')
@@ -227,7 +232,6 @@ class ConversationStore:
 
         A conversation that cannot be written is left out, and the log says so.
         """
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         index: list[dict[str, Any]] = []
         for tenant, shelf in self._by_tenant.items():
             for kept in shelf.values():
@@ -241,20 +245,20 @@ class ConversationStore:
                     continue
                 entry = {"id": kept.id, "tenant": tenant, "version": kept.version, "until": time.time() + seconds}
                 index.append(entry)
-        write_atomically(folder / INDEX, json.dumps(index).encode())
+        try:
+            write_atomically(folder / INDEX, json.dumps(index).encode())
+        except OSError as error:
+            log.error("the conversations in %s have no index, and will not be taken up: %s", folder, error.strerror)
+            return 0
         return len(index)
 
     def load_all(self, folder: Path) -> int:
         """Take up what `save_all` has written, and return how many. The files are removed: they are taken up once.
 
-        A file that cannot be read is left as it is, and the log says so.
+        A file that cannot be read is left as it is, and the log says so. Raises UsageError for an index of that kind.
         """
-        try:
-            index = json.loads((folder / INDEX).read_bytes())
-        except FileNotFoundError:
-            return 0
         taken = 0
-        for entry in index:
+        for entry in read_index(folder):
             path = folder / f"{entry['id']}.json"
             seconds = entry["until"] - time.time()
             if seconds > 0:
@@ -269,7 +273,7 @@ class ConversationStore:
                 self._by_tenant.setdefault(tenant.name, OrderedDict())[kept.id] = kept
                 taken += 1
             path.unlink(missing_ok=True)
-        (folder / INDEX).unlink()
+        (folder / INDEX).unlink(missing_ok=True)
         return taken
 
     def _renew(self) -> float:
@@ -288,6 +292,38 @@ class ConversationStore:
             if not new.is_busy:
                 del shelf[new.id]
             raise ApiError(429, "no_room", "there is no room for more conversations; end some, or wait until turns end")
+
+
+def lock_folder(folder: Path) -> FileLock:
+    """Hold a folder of conversations, which is made where there is none, so that no other server uses it.
+
+    Raises:
+        UsageError: Another server uses it, nothing can be written there, or its index cannot be read.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise UsageError(f"{folder}: {error.strerror}; name another folder of conversations") from error
+    lock = lock_file(folder / INDEX, "folder of conversations")
+    try:
+        read_index(folder)
+    except UsageError:
+        lock.release()
+        raise
+    return lock
+
+
+def read_index(folder: Path) -> list[dict[str, Any]]:
+    """Return the id, tenant, version and end of each saved conversation. Raises UsageError for what is no index."""
+    try:
+        entries: list[dict[str, Any]] = json.loads((folder / INDEX).read_bytes())
+        if not all(entry.keys() >= INDEX_KEYS for entry in entries):
+            raise ValueError("an entry is not complete")
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError, TypeError, AttributeError) as error:
+        raise UsageError(f"{folder / INDEX}: cannot be read ({error}); move the folder away") from error
+    return entries
 
 
 def _describe_video(conversation: Conversation) -> ShownVideo | None:

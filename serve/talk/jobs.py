@@ -304,16 +304,19 @@ class JobStore:
             yield self._connection
 
 
-def lock_file(path: Path) -> FileLock:
-    """Hold a file of jobs, so that no other server uses it. Raises UsageError where one does."""
+def lock_file(path: Path, kind: str = "file of jobs") -> FileLock:
+    """Hold a file, so that no other server uses it. Raises UsageError where one does, or nothing can be written there.
+
+    `kind`: what the file is, for people.
+    """
     lock = FileLock(f"{path}.lock", timeout=0, thread_local=False)  # another thread may close it
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         lock.acquire()
     except Timeout:
-        raise UsageError(f"{path}: another server uses this file of jobs; name another one") from None
+        raise UsageError(f"{path}: another server uses this {kind}; name another one") from None
     except OSError as error:
-        raise UsageError(f"{path}: {error.strerror or 'cannot be written'}; name another file of jobs") from error
+        raise UsageError(f"{path}: {error.strerror or 'cannot be written'}; name another {kind}") from error
     return lock
 
 

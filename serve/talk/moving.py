@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from agent.core.errors import UsageError
-from sam3_tool.errors import UserError
 from sam3_tool.system.files import write_atomically
 from serve.slots import rank_slots
-from serve.talk.conversations import INDEX
+from serve.talk.conversations import INDEX, read_index
 from serve.talk.jobs import lock_file, open_database
 from serve.talk.settings import TalkSettings, name_own_file, name_own_folder
 
@@ -96,29 +95,20 @@ def _move_conversations(folder: Path, count: int) -> int:
 
 
 def _move_folder(source: Path, targets: list[Path]) -> int:
-    entries = _read_index(source)
+    entries = read_index(source)
     for entry in entries:
         target = targets[_find_owner(entry["id"], len(targets))]
         target.mkdir(parents=True, exist_ok=True, mode=0o700)
         with suppress(FileNotFoundError):
             (source / f"{entry['id']}.json").replace(target / f"{entry['id']}.json")
-        others = [other for other in _read_index(target) if other["id"] != entry["id"]]
+        others = [other for other in read_index(target) if other["id"] != entry["id"]]
         write_atomically(target / INDEX, json.dumps([*others, entry]).encode())
     (source / INDEX).unlink(missing_ok=True)
     if source.name != source.parent.name and _PLACE.fullmatch(source.name):
+        (source / f"{INDEX}.lock").unlink(missing_ok=True)
         with suppress(OSError):
             source.rmdir()
     return len(entries)
-
-
-def _read_index(folder: Path) -> list[dict[str, Any]]:
-    try:
-        entries: list[dict[str, Any]] = json.loads((folder / INDEX).read_bytes())
-    except FileNotFoundError:
-        return []
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder / INDEX}: cannot be read ({error}); move the folder away") from error
-    return entries
 
 
 def _find_owner(key: str, count: int) -> int:

@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from threading import Event
 
 from fastapi import Request
@@ -23,7 +24,7 @@ from serve.http.middleware.auth import Tenant
 from serve.http.routes.segment import answer_segment, build_prompts
 from serve.http.schemas import SegmentRequest
 from serve.http.services import Services
-from serve.talk.conversations import ConversationStore
+from serve.talk.conversations import ConversationStore, lock_folder
 from serve.talk.idempotency import IdempotencyStore
 from serve.talk.job_runner import JobRunner
 from serve.talk.jobs import Job, JobStore
@@ -46,7 +47,7 @@ class Talk:
             planners: Those that requests may choose.
 
         Raises:
-            UsageError: The file of jobs cannot be used.
+            UsageError: The file of jobs or the folder of conversations cannot be used.
         """
         self.services, self.planners, self.settings = services, planners, services.settings.talk
         settings = self.settings
@@ -56,6 +57,8 @@ class Talk:
         self.runner = StepRunner(planners, gate, self.pool, services.settings.deadline)
         self.idempotency = IdempotencyStore()
         self.conversations = ConversationStore(settings)
+        folder = settings.conversation_folder
+        self._folder_lock = None if folder is None else lock_folder(folder)
         self.jobs = JobRunner(JobStore(settings), self._answer_job_image, services.fetcher, settings.job_workers)
         self._tenants = {tenant.name: tenant for tenant in tenants}
         for name, text, read in (
@@ -80,6 +83,9 @@ class Talk:
         folder = self.settings.conversation_folder
         if folder is not None:
             await asyncio.to_thread(self.conversations.save_all, folder)
+        if self._folder_lock is not None:
+            Path(self._folder_lock.lock_file).unlink(missing_ok=True)
+            self._folder_lock.release()
         self.pool.shutdown(wait=False, cancel_futures=True)
 
     async def drop_expired(self) -> None:

@@ -2,7 +2,8 @@
 
 import asyncio
 import base64
-from collections.abc import Iterator
+import json
+from collections.abc import AsyncIterator, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -18,6 +19,7 @@ from meta_sam_parser import (
     PromptBox,
     PromptObject,
     PromptPoint,
+    ResponsesStreamFailedError,
     SegmentationMaskRecord,
     SegmentationTextRecord,
     VideoSegmentationResult,
@@ -31,11 +33,14 @@ from meta_sam_parser import (
 from agent import GrammarPlanner, Task, run
 from agent.tools import VIDEO
 from sam3_tool import Image, Instances, Sam3, Video
+from sam3_tool.errors import ImageError
 from sam3_tool.masks.rle import decode_mask
 from sam3_tool.synthetic.clips import draw_clip
 from sam3_tool.synthetic.scenes import draw_scene
 from serve.http.app import create_app
 from serve.http.settings import ServeSettings
+from serve.responses.answering import TokenUsage
+from serve.responses.events import ResponseEnvelope
 from tests.support.serving import serve_in_thread, write_image
 
 Result = ImageSegmentationResult | VideoSegmentationResult
@@ -134,6 +139,27 @@ def test_the_stream_of_the_openai_client_ends_with_the_whole_answer(ask: openai.
     with ask.responses.stream(model="sam-3.1", input=question) as stream:
         final = stream.get_final_response()
     assert final.output_text == ask.responses.create(model="sam-3.1", input=question).output_text
+
+
+def test_what_fails_in_the_midst_of_an_answer_is_told_to_the_official_adapter() -> None:
+    def answer_twice() -> Iterator[str]:
+        yield "the first line\n"
+        yield "the second line\n"
+        raise ImageError("frame 2 is cut off")
+
+    async def list_events() -> AsyncIterator[dict[str, Any]]:
+        for event in ResponseEnvelope("sam-3.1", {}).stream_events(answer_twice(), TokenUsage(), str):
+            yield json.loads(event.partition("data: ")[2])
+
+    async def list_types() -> list[str]:
+        return [event["type"] async for event in list_events()]
+
+    async def consume() -> Result:
+        return await parse_responses_stream(list_events(), image_segmentation_format()).final_result()
+
+    assert asyncio.run(list_types())[-2:] == ["response.output_text.delta", "response.failed"]
+    with pytest.raises(ResponsesStreamFailedError, match="frame 2 is cut off"):
+        asyncio.run(consume())
 
 
 def test_boxes_and_points_are_answered_under_the_ids_that_were_given(

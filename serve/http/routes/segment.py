@@ -2,6 +2,8 @@
 
 import base64
 import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -23,24 +25,48 @@ from serve.http.schemas import (
     SegmentAnswer,
     SegmentRequest,
 )
-from serve.http.services import Services, get_services
+from serve.http.services import Services, Work, get_services
 
 router = APIRouter(prefix="/v1", tags=["masks"])
 
 
-@router.post("/segment", response_class=Response, responses={200: {"model": SegmentAnswer}})
-async def segment(
-    asked: SegmentRequest,
+@dataclass(frozen=True, eq=False)
+class MaskRequest:
+    """A request about images that are kept, whoever sends it and whatever it asks for."""
+
+    request: Request
+    tenant: Tenant
+    services: Services
+
+    def get_image(self, key: str) -> Image:
+        """Return an image that is kept. Raises ApiError where there is none of this key."""
+        return self.services.get_image(self.tenant, key)
+
+    async def answer(self, compute: Callable[[Work], bytes]) -> Response:
+        """Wait for the request's turn at SAM 3, and return the JSON that `compute` makes in a thread."""
+        async with self.services.open_work(self.request) as work:
+            answer = await work.run(lambda: compute(work))
+        return Response(answer, media_type="application/json")
+
+
+async def get_mask_request(
     request: Request,
     tenant: Annotated[Tenant, Depends(get_tenant)],
     services: Annotated[Services, Depends(get_services)],
-) -> Response:
+) -> MaskRequest:
+    """Return what a request says beside its body. A dependency of routes."""
+    return MaskRequest(request, tenant, services)
+
+
+AnyMaskRequest = Annotated[MaskRequest, Depends(get_mask_request)]
+
+
+@router.post("/segment", response_class=Response, responses={200: {"model": SegmentAnswer}})
+async def segment(asked: SegmentRequest, sent: AnyMaskRequest) -> Response:
     """Find every instance of each phrase, or of what boxes, masks or a concept show."""
-    image = services.get_image(tenant, asked.image)
-    like = None if asked.like is None else services.get_image(tenant, asked.like)
-    async with services.open_work(request) as work:
-        answer = await work.run(lambda: answer_segment(work.sam3, image, build_prompts(asked, image, like), asked))
-    return Response(answer, media_type="application/json")
+    image = sent.get_image(asked.image)
+    like = None if asked.like is None else sent.get_image(asked.like)
+    return await sent.answer(lambda work: answer_segment(work.sam3, image, build_prompts(asked, image, like), asked))
 
 
 def build_prompts(asked: SegmentRequest, image: Image, like: Image | None) -> list[ConceptPrompt]:
@@ -48,6 +74,8 @@ def build_prompts(asked: SegmentRequest, image: Image, like: Image | None) -> li
 
     `like`: the image that the examples lie in, if it is another one.
     """
+    if asked.like is not None and not asked.boxes and not asked.exemplar_masks:
+        raise ApiError(422, "invalid", "`like` names the image that `boxes` or `exemplar_masks` lie in; give some")
     try:
         concept = None if asked.concept is None else decode_sent_concept(asked.concept)
         masks = [_decode_mask(mask, like or image) for mask in asked.exemplar_masks]
@@ -97,17 +125,10 @@ def build_usage(encodes: int, decodes: int, began: float) -> dict[str, Any]:
 
 
 @router.post("/refine", response_class=Response, responses={200: {"model": RefineAnswer}})
-async def refine(
-    asked: RefineRequest,
-    request: Request,
-    tenant: Annotated[Tenant, Depends(get_tenant)],
-    services: Annotated[Services, Depends(get_services)],
-) -> Response:
+async def refine(asked: RefineRequest, sent: AnyMaskRequest) -> Response:
     """Find the one object that clicks, a box, or an earlier mask show: three candidates, best first."""
-    image = services.get_image(tenant, asked.image)
-    async with services.open_work(request) as work:
-        answer = await work.run(lambda: _answer_refine(work.sam3, image, asked))
-    return Response(answer, media_type="application/json")
+    image = sent.get_image(asked.image)
+    return await sent.answer(lambda work: _answer_refine(work.sam3, image, asked))
 
 
 def _answer_refine(sam3: Sam3, image: Image, asked: RefineRequest) -> bytes:
@@ -150,17 +171,10 @@ def _decode_mask(given: MaskInput, image: Image) -> np.ndarray:
 
 
 @router.post("/everything", response_class=Response, responses={200: {"model": EverythingAnswer}})
-async def segment_everything(
-    asked: EverythingRequest,
-    request: Request,
-    tenant: Annotated[Tenant, Depends(get_tenant)],
-    services: Annotated[Services, Depends(get_services)],
-) -> Response:
+async def segment_everything(asked: EverythingRequest, sent: AnyMaskRequest) -> Response:
     """Find everything, without a prompt. This takes as long as some hundred clicks."""
-    image = services.get_image(tenant, asked.image)
-    async with services.open_work(request) as work:
-        answer = await work.run(lambda: _answer_everything(work.build_unhurried(), image, asked))
-    return Response(answer, media_type="application/json")
+    image = sent.get_image(asked.image)
+    return await sent.answer(lambda work: _answer_everything(work.build_unhurried(), image, asked))
 
 
 def _answer_everything(sam3: Sam3, image: Image, asked: EverythingRequest) -> bytes:

@@ -70,6 +70,25 @@ def test_masks_come_as_arrays_whatever_the_image_is(client: Sam3Client, tmp_path
         assert (hats.phrase, hats.instances, decode_answer(hats.instances).shape) == ("hat", [], (0, 0, 0))
 
 
+def test_a_text_alone_is_one_phrase_and_numpy_sends_what_lists_send(client: Sam3Client) -> None:
+    assert [len(found.instances) for found in client.segment(WHITE, "cup")] == [2]
+    for convert in (np.array, lambda rows: np.array(rows, np.float32), lambda rows: [*map(np.array, rows)]):
+        by_box = client.segment(WHITE, ["cup"], boxes=convert([[6, 4, 24, 16]]), box_labels=np.array([1]))
+        assert by_box == client.segment(WHITE, ["cup"], boxes=[[6, 4, 24, 16]], box_labels=[1])
+        refined = client.refine(WHITE, points=convert([[50, 35]]), labels=np.array([1]))
+        assert refined == client.refine(WHITE, points=[(50, 35)], labels=[1])
+    state = client.start_conversation(WHITE)
+    assert client.take_turn(state, "click", x=np.int64(50), y=np.float32(35)).count == 1
+
+
+@pytest.mark.parametrize(
+    "pixels", [WHITE / 255, WHITE[..., 0], np.dstack([WHITE, WHITE[..., :1]]), WHITE.transpose(2, 0, 1), WHITE[:0]]
+)
+def test_pixels_that_would_be_read_as_another_image_are_not_sent(client: Sam3Client, pixels: np.ndarray) -> None:
+    with pytest.raises(ValueError, match=r"uint8 \(H, W, 3\)"):
+        client.segment(pixels, ["cup"])
+
+
 def test_a_query_a_click_and_a_stream(client: Sam3Client) -> None:
     result = client.ask(WHITE, "all the cups", budget={"max_steps": 5})
     assert (result.outcome, result.count) == ("answered", 2)

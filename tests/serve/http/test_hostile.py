@@ -54,7 +54,9 @@ def check_refusal(answer, status: int, code: str) -> None:
         ({"threshold": 10**400}, "threshold"),
         ({"boxes": [[0, 0, float("nan"), 4]]}, "boxes.0.2"),
         ({"boxes": [[0, 0, 0, 4]]}, "box"),
+        ({"boxes": [[0, 0, 4, -4]]}, "boxes.0: a box is x, y, width, height, with width and height above 0"),
         ({"boxes": [[1e308, 0, 1e308, 4]]}, "box"),
+        ({"boxes": [[-9, -9, 5, 5]]}, "lies outside the image"),
         ({"boxes": [[0, 0, 4, 4]], "box_labels": [1, 1]}, "box"),
         ({"box_labels": [2]}, "box_labels.0"),
         ({"phrases": ["c"] * 10**5}, "phrases"),
@@ -68,7 +70,7 @@ def check_refusal(answer, status: int, code: str) -> None:
         ({"image": SECRET * 9}, "image"),
         ({"\ud800" * 200: 1}, "unicode"),
         ({"x" * 200: 1}, "x" * 80 + ":"),
-        ({"unknown": SECRET}, "unknown"),
+        ({"unknown": SECRET}, "unknown: there is no such field"),
         ({"like": "0" * 32}, "no image"),
     ],
 )
@@ -76,6 +78,23 @@ def test_a_field_that_makes_no_sense_is_named(client, key, fields, word) -> None
     answer = client.post("/v1/segment", content=write_asked(key, **{"phrases": ["cup"], **fields}), headers=JSON)
     check_refusal(answer, *((404, "image_gone") if "like" in fields else (422, "invalid")))
     assert word in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"", "the body is empty; expected a JSON object"),
+        (b"null", "the body is empty; expected a JSON object"),
+        (b"[]", "the body must be a JSON object"),
+        (b'{"image": }', "the body is no JSON: Expecting value, at letter 11"),
+        (b'{"image": "x", "video": "y"}', "this route takes images; "),
+        (b'{"image": "x", "like": "x"}', "`like` names the image that `boxes`"),
+    ],
+)
+def test_what_is_wrong_with_a_whole_body_is_said_in_words_of_the_route(client, key, content, says) -> None:
+    answer = client.post("/v1/segment", content=content.replace(b'"x"', json.dumps(key).encode()), headers=JSON)
+    assert answer.status_code == 422
+    assert answer.json()["error"]["message"].startswith(says)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """`/v1/conversations`: every verb, two people at once, strangers, and a restart."""
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
+from agent.core.errors import UsageError
 from tests.serve.talk.conftest import Pausing
 from tests.support.serving import ANNA, BEN, as_tenant, write_image
 
@@ -292,3 +294,43 @@ def test_a_saved_conversation_that_is_damaged_costs_no_other(make_app: Callable[
     with TestClient(make_app(tokens=False, conversation_folder=tmp_path)) as client:
         assert [client.get(talker.path).status_code for talker in (lost, kept)] == [404, 200]
     assert damaged.read_text() == "{"
+
+
+@pytest.mark.parametrize("index", ["{", "[1]", '[{"id": "a"}]', "5"])
+def test_a_folder_that_nothing_could_be_kept_in_is_refused_at_the_start(
+    make_app: Callable[..., FastAPI], tmp_path: Path, index: str
+) -> None:
+    file = tmp_path / "file"
+    file.write_text("")
+    damaged = tmp_path / "damaged"
+    damaged.mkdir()
+    (damaged / "conversations.json").write_text(index)
+    for folder in (file, file / "inner", damaged):
+        with pytest.raises(UsageError, match=re.escape(str(folder))):
+            make_app(conversation_folder=folder)
+    assert (damaged / "conversations.json").read_text() == index
+
+
+def test_two_servers_at_a_time_do_not_keep_conversations_in_one_folder(
+    make_app: Callable[..., FastAPI], tmp_path: Path
+) -> None:
+    with (
+        TestClient(make_app(conversation_folder=tmp_path)),
+        pytest.raises(UsageError, match="another server uses this folder of conversations"),
+    ):
+        make_app(conversation_folder=tmp_path)
+    with TestClient(make_app(conversation_folder=tmp_path)) as client:
+        assert client.get("/health").status_code == 200
+    assert [path.name for path in tmp_path.iterdir()] == ["conversations.json"]
+
+
+def test_conversations_that_cannot_be_kept_do_not_end_the_server_as_a_defect(
+    make_app: Callable[..., FastAPI], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    folder = tmp_path / "kept"
+    with TestClient(make_app(tokens=False, conversation_folder=folder)) as client:
+        Talker(client, client.post("/v1/images", content=write_image()).json()["image"])
+        (folder / "conversations.json.lock").unlink()
+        folder.rmdir()
+    assert any("cannot be saved" in record.message for record in caplog.records)
+    assert any("will not be taken up" in record.message for record in caplog.records)
