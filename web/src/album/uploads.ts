@@ -30,8 +30,13 @@ export async function addFiles(album: Album, files: NamedFile[], onProgress: Pro
 const needsImages = ({ name, file }: NamedFile): boolean => typeof file !== 'function' && MASK_FILES.test(name);
 
 async function sendFile({ file, name }: NamedFile, onNotes: (notes: string[]) => void): Promise<{ path: string; name: string } | null> {
+  const content = typeof file === 'function' ? await file().catch(() => null) : file;
+  if (!content) {
+    onNotes([`${name}: this browser no longer has the file; add it again.`]);
+    return null;
+  }
   try {
-    return { path: (await upload(typeof file === 'function' ? await file() : file)).path, name };
+    return { path: (await upload(content)).path, name };
   } catch {
     onNotes([`${name}: the server did not take the file; it may be too large.`]);
     return null;
