@@ -356,6 +356,8 @@ class PlanCompiler:
             return Ranked(plan, "score", "ascending", take=ranking.number or 1)
         if not ranking.superlative:
             self.notes.append("It was counted from the left.")
+        if not ranking.superlative and _are_rows(plan):
+            raise QuerySyntaxError("which way rows are counted")
         by, order = SUPERLATIVES[ranking.superlative or "LEFTMOST"]
         if ranking.last:
             order = "ascending" if order == "descending" else "descending"
@@ -379,7 +381,8 @@ class PlanCompiler:
 _NEIGHBOUR = "_neighbour"
 """How the relation of a neighbour ends; the side comes before it."""
 _PARTS_OF_IMAGE = {
-    "background", "border", "corner", "distance", "edge", "end", "foreground", "margin", "side",
+    "back", "background", "border", "corner", "distance", "edge", "end", "foreground", "front", "margin", "rear",
+    "side",
 }  # fmt: skip
 """They are no objects where they are not said to be of one: 'people in the background'."""
 _VIEWERS = {"camera", "lens", "observer", "photographer", "viewer"}
@@ -416,6 +419,13 @@ def _narrow_to(within: Plan, plan: Plan) -> Plan:
 def build_head_phrase(words: str) -> Phrase:
     """Return the phrase of a noun as it was said. Raises QuerySyntaxError for more than `segment` takes."""
     return _build_phrase(words.removesuffix("'s").removesuffix("'").split())
+
+
+def _are_rows(plan: Plan) -> bool:
+    """Whether things are ranked that lie across the image, so that nobody counts them from the left."""
+    return any(
+        phrase.text.split(" of ")[0].split(" ")[-1] in ("row", "floor", "storey") for phrase in target_phrases(plan)
+    )
 
 
 def _is_half_named(coordination: Coordination) -> bool:

@@ -38,7 +38,8 @@ _REWORDINGS = [
     (re.compile(pattern), plain)
     for pattern, plain in [
         (r"^i (?:only|just|really|simply) (?=(?:want|need|would like)\b)", "i "),
-        (r"\b(?:up|down|over|way|out) (?=(?:in|on|at) the (?:far |very )?(?:top|bottom|upper|lower|left|right)\b)", ""),
+        (r"\b(?:(?:up|down|over|way|out) )+(?=(?:in|on|at) the (?:far |very )?(?:top|bottom|upper|lower|left|right)\b)",
+         ""),
         # what is not wanted, and then what is
         (r"^(?:no|not(?: the| any)?) [\w' ]+, (?:just|only|but) (?=\w)", ""),
         (r"^neither [\w' ]+ nor [\w' ]+, (?:just|only|but)(?: rather)? (?=\w)", ""),
