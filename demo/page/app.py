@@ -81,7 +81,7 @@ def build_page(actions: Actions) -> Any:
 
 
 def _build_custom_component(name: str, **props: Any) -> Any:
-    """A component of our own: `web/NAME.html`, moved by `web/NAME.js`."""
+    """A component of our own: `demo/web/NAME.html`, moved by `demo/web/NAME.js`."""
     return gr.HTML(
         {"masks": []},
         html_template=_read_web_file(f"{name}.html"),

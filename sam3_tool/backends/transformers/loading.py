@@ -9,15 +9,17 @@ from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.backend import TransformersBackend
-    from sam3_tool.backends.transformers.tracker_backend import ClickBackend
+    from sam3_tool.backends.transformers.tracker_backend import TrackerBackend
 
-_networks_in_use: "WeakValueDictionary[tuple[object, ...], TransformersBackend | ClickBackend]" = WeakValueDictionary()
+_networks_in_use: "WeakValueDictionary[tuple[object, ...], TransformersBackend | TrackerBackend]" = (
+    WeakValueDictionary()
+)
 """What was loaded and is not yet let go, by all that it depends on."""
 
 
 def load_transformers_backend(
     weights: str | Path, *, device: str = "auto", dtype: str = "auto", compile: str | None = None
-) -> "TransformersBackend | ClickBackend":
+) -> "TransformersBackend | TrackerBackend":
     """Load a checkpoint by its name, folder or file, or return the network where it is in use already.
 
     The arguments are those of `Sam3.load`.
@@ -41,9 +43,9 @@ def load_transformers_backend(
     network = _networks_in_use.get(key)
     if network is None:
         if read_model_type(path) in TRACKERS:
-            from sam3_tool.backends.transformers.tracker_backend import ClickBackend
+            from sam3_tool.backends.transformers.tracker_backend import TrackerBackend
 
-            network = ClickBackend.load(path, name=name, device=str(place), dtype=dtype)
+            network = TrackerBackend.load(path, name=name, device=str(place), dtype=dtype)
         else:
             network = TransformersBackend.load(path, name=name, device=str(place), dtype=dtype, compile=compile)
         _networks_in_use[key] = network

@@ -1,4 +1,4 @@
-"""SAM 3's tracker alone, as transformers' `Sam3TrackerModel` is saved: clicks, boxes and masks, and no phrases."""
+"""A backend for SAM 3's tracker alone, as `Sam3TrackerModel` is saved, without phrases. `tracker` makes its masks."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,7 +31,7 @@ from sam3_tool.prompts import PUBLISHED_THRESHOLDS, ConceptPrompt, PointsPrompt,
 _PROMPTS_AT_ONCE = 8
 
 
-class ClickBackend:
+class TrackerBackend:
     """The vision trunk and the tracker's head. Safe to share between threads; they take turns."""
 
     point_thresholds = PUBLISHED_THRESHOLDS
@@ -51,7 +51,7 @@ class ClickBackend:
         self._tracker = Tracker(model)
 
     @classmethod
-    def load(cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto") -> "ClickBackend":
+    def load(cls, folder: Path, *, name: str, device: str = "auto", dtype: str = "auto") -> "TrackerBackend":
         """Load a folder; see `Sam3.load`. Raises `CheckpointError` or `DeviceError`."""
         place = resolve_device(device)
         try:
