@@ -117,6 +117,7 @@ def build_route(
 ) -> StageRoute:
     """Choose both thresholds of a stage on a random sample; domains are counted over all labels."""
     accept = choose_accept_threshold(sample, quality=quality, missed=slips)
+    # an error that people overlook makes a rejection look worse than it is, so this bound needs no allowance for slips
     reject = choose_reject_threshold(sample, quality=quality)
     everything = [SampledItem(0.0, label.is_right, label.domain) for label in labels]
     return StageRoute(
