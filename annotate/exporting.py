@@ -182,12 +182,14 @@ def parse_formats(text: str) -> list[str]:
     """Read `--to`: formats of whole sets, and installed exporters.
 
     Raises:
-        UsageError: There is no such format, or it is for videos only.
+        UsageError: There is no format, no such format, or it is for videos only.
 
     >>> parse_formats("parquet, coco,coco")
     ['parquet', 'coco']
     """
     names = list(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))
+    if not names:
+        raise UsageError(f"--to names no format; give some, with commas: {', '.join(SET_FORMATS)}, or any of --export")
     single = [name for name in names if name not in SET_FORMATS]
     try:
         select_exporters(",".join(single), "image") if single else None

@@ -135,10 +135,17 @@ def _tell_if_equal(first: Plan, second: Plan) -> str:
 
 
 def _describe_difference(held: Mapping[str, Any], wanted: Mapping[str, Any]) -> str:
-    """E.g. "threshold 0.5, not 0.3"."""
-    name = next(name for name in {**held, **wanted} if held.get(name) != wanted.get(name))
-    values = [_shorten_value(side.get(name)) for side in (held, wanted)]
-    return f"{name} {values[0]}, not {values[1]}"
+    """E.g. "threshold 0.5, not 0.3", "phrases cat, not query the cats", or "without concepts"."""
+    held_only = [name for name in held if name not in wanted]
+    wanted_only = [name for name in wanted if name not in held]
+    if held_only and wanted_only:
+        first, second = held_only[0], wanted_only[0]
+        return f"{first} {_shorten_value(held[first])}, not {second} {_shorten_value(wanted[second])}"
+    if wanted_only:
+        return f"without {wanted_only[0]}"
+    name = next(name for name in held if name not in wanted or held[name] != wanted[name])
+    other = f", not {_shorten_value(wanted[name])}" if name in wanted else f", and now without {name}"
+    return f"{name} {_shorten_value(held[name])}{other}"
 
 
 def _shorten_value(value: Any) -> str:

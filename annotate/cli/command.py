@@ -167,9 +167,7 @@ def export_results(
         if open_shards := plan.shards - len(ShardFolder(out).find_done()):
             raise UsageError(f"{open_shards:,} of {plan.shards:,} shards in {out} are not done; let the run end first")
         needs_pixels = any(name not in ("parquet", "coco") for name in formats)
-        listing = open_listing(Path(plan.source), plan.reading, out) if needs_pixels else Listing(None, ())
-        if needs_pixels and listing.digest != plan.listing:
-            raise UsageError(f"{plan.source} holds other images than when {out} was made, and {to} needs them")
+        listing = find_images_again(plan, out, to) if needs_pixels else Listing(None, ())
         said = write_exports(out, plan, listing, formats, one_file=one_file, display=display)
     print_line(said)
 
@@ -186,6 +184,22 @@ def open_listing(source: Path, reading: Any, out: Path) -> "Listing":
     from annotate.sources.opening import SourceOptions, open_source
 
     return open_source(source, SourceOptions(**reading), out=out)
+
+
+def find_images_again(plan: "Plan", out: Path, to: str) -> "Listing":
+    """List the images of a run that is done. Raises UsageError where they are not there any more."""
+    from annotate.errors import SourceError
+
+    try:
+        listing = open_listing(Path(plan.source), plan.reading, out)
+    except SourceError as error:
+        raise UsageError(
+            f"the images of {out} are not in {plan.source} any more, and {to} needs them; where they were moved, run"
+            f" `annotate` with their new place, --out {out} --to {to}, and all else as before: no image is asked again"
+        ) from error
+    if listing.digest != plan.listing:
+        raise UsageError(f"{plan.source} holds other images than when {out} was made, and {to} needs them")
+    return listing
 
 
 def build_question(
@@ -314,7 +328,11 @@ def format_summary(summary: "Summary") -> str:
     """What was found, in a few words."""
     from annotate.progress import format_errors
 
-    return ", ".join([f"{summary.images:,} images", f"{summary.masks:,} masks", *format_errors(summary.errors)])
+    counts = [
+        f"{number:,} {name}{'' if number == 1 else 's'}"
+        for number, name in ((summary.images, "image"), (summary.masks, "mask"))
+    ]
+    return ", ".join([*counts, *format_errors(summary.errors)])
 
 
 def forecast_job(job: "Job", share: float, display: Progress) -> "tuple[Summary, str]":

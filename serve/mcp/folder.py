@@ -170,7 +170,7 @@ def _explain_failure(name: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise ToolError(f"There is no file {shown} in the folder of this server; check its path.") from error
     except FileExistsError as error:
-        raise ToolError(f"{shown} is there already, and nothing is overwritten; choose another `name`.") from error
+        raise ToolError(f"{shown} is there already, and nothing is overwritten; choose another `file`.") from error
     except (IsADirectoryError, NotADirectoryError) as error:
         raise ToolError(f"{shown} is a folder, or leads through a file; give the path of a file.") from error
     except OSError as error:

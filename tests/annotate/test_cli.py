@@ -1,13 +1,16 @@
 """`sam3-agent annotate` as a person types it: refusals of one line, and what it says of a run that is there."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from agent.cli.main import app
-from annotate.plan import settle_plan
+from annotate.cli.command import format_summary
+from annotate.plan import Plan, settle_plan
+from annotate.shards import Summary
 from annotate.workers.worker import ShardWorker, Unit
 from tests.support.annotating import build_job, write_images
 
@@ -29,6 +32,7 @@ def source(tmp_path: Path) -> Path:
         (("--phrases", "a", "--query", "b"), "say what to find"),
         (("--phrases", " ,"), "holds no phrase"),
         (("--phrases", "a", "--to", "nonsense"), "no export format 'nonsense'"),
+        (("--phrases", "a", "--to", " , "), "--to names no format"),
         (("--phrases", "a", "--gpus", "x"), "--gpus takes their numbers"),
         (("--phrases", "a", "--share", "3/2"), "--share takes K/N"),
         (("--phrases", "a", "--sample", "5"), "--sample takes a share"),
@@ -84,6 +88,27 @@ def test_a_run_that_is_there_is_described_and_exported_without_a_network(tmp_pat
     moved = invoke("export", job.out, "--to", "webdataset")
     assert moved.exit_code == 2
     assert "holds other images than when" in moved.stderr
+    (tmp_path / "in").rename(tmp_path / "elsewhere")
+    gone = invoke("export", job.out, "--to", "webdataset")
+    assert (gone.exit_code, gone.stderr.count("\n")) == (2, 1)
+    assert "are not in" in gone.stderr
+    assert f"--out {job.out} --to webdataset" in gone.stderr
+
+
+def test_what_a_folder_was_asked_before_is_told_apart_in_words() -> None:
+    plan = Plan(source="in", listing="5d", images=1, shard=1, question={"phrases": ["cat"]}, options={"sam3": "tiny"})
+    for changed, said in (
+        ({"question": {"query": "the cats"}}, "phrases cat, not query the cats"),
+        ({"question": {"phrases": ["dog"]}}, "phrases cat, not dog"),
+        ({"options": {"sam3": "tiny", "concepts": "c"}}, "without concepts"),
+        ({"options": {}}, "sam3 tiny, and now without sam3"),
+    ):
+        assert f"({said})" in plan.find_difference(replace(plan, **changed))
+
+
+def test_one_image_is_one() -> None:
+    assert format_summary(Summary(images=1, masks=1)) == "1 image, 1 mask"
+    assert format_summary(Summary(images=1200)) == "1,200 images, 0 masks"
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path: Path) -> None:
