@@ -106,6 +106,7 @@ def describe_trainer_export(report: "TrainerReport") -> list[str]:
         f"final: {deciders or 'none'}; {report.negatives:,} of all say that nothing is there",
         f"perhaps incomplete, for weak_loss: {report.partial:,}",
         f"left out, see excluded.jsonl: {left_out or 'none'}",
+        f"kept from the trainer, of the split test: {report.held_out:,}",
     ]
     return lines + _describe_copies(report.copied)
 

@@ -46,6 +46,8 @@ class TrainerReport:
     """Final pairs, by who decided: "human" or "model"."""
     excluded: Mapping[str, int]
     """Pairs left out, by reason."""
+    held_out: int
+    """Pairs of the split test, which the trainer never sees."""
     copied: int
     """Images saved anew, because a plain reader would see other pixels."""
 
@@ -195,6 +197,7 @@ class _TrainerExport:
             partial=sum(spool.partial for spool in spools),
             decided_by=dict(self._decided_by),
             excluded=dict(self._excluded),
+            held_out=sum(count for split, count in self._seen.items() if split not in TRAINED_SPLITS),
             copied=self._namer.copied,
         )
 

@@ -16,7 +16,7 @@ from engine.quality.measures.verifiers import VerifierScore
 from engine.report.curves import HEIGHT, WIDTH, Chart, Curve, draw_line
 from engine.report.work import EngineWork, count_finished
 
-TASKS = {"mv": "masks to judge", "ev": "coverage to judge", "correct": "pairs to correct"}
+TASKS = {"mv": "looks at a mask", "ev": "looks at the coverage of a pair", "correct": "corrections"}
 DECIDERS = {"human": "by people alone", "model": "with a model"}
 
 
@@ -36,7 +36,8 @@ def build_status_page(
         HTML without a script or a request.
     """
     lines = [*describe_standing(standing), *describe_quality(quality)]
-    tables = [(heading, [row[1:] for row in rows]) for heading, rows in groupby(lines, key=lambda line: line[0])]
+    groups = groupby((line for line in lines if line[0] != "finished"), key=lambda line: line[0])  # the bars say it
+    tables = [(heading, [row[1:] for row in rows]) for heading, rows in groups]
     page = _load_template().render(
         name=name,
         position=standing.position,

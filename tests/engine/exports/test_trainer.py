@@ -10,6 +10,7 @@ import PIL.Image
 import pytest
 
 from engine.errors import EngineError
+from engine.cli.export import describe_trainer_export
 from engine.exports.judged_pairs import JudgedPairs
 from engine.exports.trainer import export_trainer
 from engine.pairs import Pair, Proposal
@@ -131,7 +132,9 @@ def test_labels_of_models_count_only_by_the_policy_and_say_so(builder, tmp_path)
 def test_the_split_for_tests_stays_away_from_the_trainer(judged, tmp_path):
     held_out = next(image for image in judged.store.images() if image.split == "test")
     judged.add_pair(held_out.key, "cup", (LEFT,), ("accept", "accept"))
-    export_trainer(judged.store, tmp_path / "labels")
+    report = export_trainer(judged.store, tmp_path / "labels")
+    in_test = [one for one in judged.store.iterate_summaries() if one.split == "test"]
+    assert f"kept from the trainer, of the split test: {len(in_test)}" in describe_trainer_export(report)
     assert "held-out" not in (tmp_path / "labels" / "train.json").read_text()
     assert not (tmp_path / "labels" / "test.json").exists()
 
