@@ -9,8 +9,8 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from engine.errors import EngineError
 from engine.cli.export import describe_trainer_export
+from engine.errors import EngineError
 from engine.exports.judged_pairs import JudgedPairs
 from engine.exports.trainer import export_trainer
 from engine.pairs import Pair, Proposal

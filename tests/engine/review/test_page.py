@@ -176,6 +176,12 @@ def test_a_phrase_is_text_and_everything_has_its_place_on_a_phone(add, request, 
         assert box["height"] >= 24  # WCAG 2.2, target size
     reviewer.page.keyboard.press("?")
     expect(reviewer.page.get_by_text("This project has no guidelines.")).to_be_visible()
+    reviewer.page.keyboard.press("Escape")
+    reviewer.press("4")
+    reviewer.wait_sent()
+    reviewer.choose("Team")
+    reviewer.page.get_by_role("link", name="holes").wait_for()
+    assert reviewer.page.evaluate(wider) == 0  # the table scrolls by itself
 
 
 def start_review(folder: Path, users: Path, port: str = "0") -> tuple[Program, str]:
