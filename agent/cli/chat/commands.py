@@ -196,7 +196,8 @@ def _parse_numbers(words: Sequence[str], min_count: int, max_count: int) -> list
     except ValueError as error:
         raise UsageError(f"it takes numbers, got {' '.join(words)!r}") from error
     if not min_count <= len(numbers) <= max_count:
-        expected = f"{min_count}" if min_count == max_count else f"{min_count} or {max_count}"
+        expected = " or ".join(map(str, sorted({min_count, max_count})))
+        expected = f"{min_count} or more" if max_count > min_count + 1 else expected
         raise UsageError(f"it takes {expected} numbers, got {len(numbers)}; see /help")
     return numbers
 

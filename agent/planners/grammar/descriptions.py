@@ -129,8 +129,9 @@ def describe_plan(plan: Plan, count_of: CountOf, name_of: NameOf = repr) -> str:
         case PreviousAnswer() | MaskIds():
             return _describe_known(plan)
         case Union(parts):
-            *first, last = [describe_plan(part, count_of, name_of) for part in parts]
-            return f"{', '.join(first)} and {last}"
+            named = [part for part in parts if count_of(part)] or parts  # what is not there is told of by itself
+            *first, last = [describe_plan(part, count_of, name_of) for part in named]
+            return f"{', '.join(first)} and {last}" if first else last
         case Difference():
             return _describe_difference(plan, count_of, name_of)
         case Ranked():
@@ -157,6 +158,8 @@ def _describe_difference(plan: Difference, count_of: CountOf, name_of: NameOf) -
             return f"{describe_plan(of, count_of, name_of)} of the same size as {describe_plan(to, count_of)}"
         case Difference(of, Inscribed(minus, text)) if minus == of:
             return f"{describe_plan(of, count_of, name_of)} without the text {text!r}"
+        case Difference(of, Lacking(minus, part)) if minus == of:
+            return f"{describe_plan(of, count_of, name_of)} with {describe_plan(part, count_of)} in it"
         case Difference(of, (Related() | Located()) as minus) if minus.of == of:
             return f"{describe_plan(of, count_of, name_of)} not {describe_condition(minus, count_of)}"
         case Difference(PreviousAnswer(), PreviousAnswer()):
@@ -335,6 +338,23 @@ def _describe_nothing_left(plan: Ranked | Difference | Alternating | OddOne, cou
         return f"there are only {among.removeprefix('the ')}, so there is no {_say_ordinal(plan.start)}"
     if isinstance(plan.minus, PreviousAnswer):
         return "there are no others"
+    return _describe_all_left_out(plan, among, count_of)
+
+
+def _describe_all_left_out(plan: Difference, among: str, count_of: CountOf) -> str:
+    """Return why nothing is left of a set.
+
+    >>> cups = Phrase("cup")
+    >>> _describe_all_left_out(Difference(cups, Lacking(cups, Phrase("spoon"))), "4 'cup'", len)
+    "none of 4 'cup' has 'spoon' in it"
+    >>> _describe_all_left_out(Difference(cups, Related(cups, "on", Phrase("table"))), "4 'cup'", len)
+    "all of 4 'cup' are on 'table'"
+    """
+    match plan:
+        case Difference(of, Lacking(minus, part)) if minus == of:
+            return f"none of {among} has {describe_plan(part, count_of)} in it"
+        case Difference(of, (Related() | Located()) as minus) if minus.of == of:
+            return f"all of {among} are {describe_condition(minus, count_of)}"
     return f"none of {among} is left without {describe_plan(plan.minus, count_of)}"
 
 
@@ -441,7 +461,9 @@ def describe_answer(interpretation: Interpretation, ids: Ids, results: PlanResul
         said = describe_count(plan.of, len(ids), results.count_of)[:-1]
     else:
         said = f"{format_mask_count(len(ids))}: {describe_plan(plan, results.count_of)}"
-    notes = (*interpretation.notes, *results.notes, *describe_shortfall(plan, len(ids)))
+    more = plan.parts[1] if isinstance(plan, Union) and interpretation.change == "add" else plan
+    told = (*describe_missing_parts(more, results.count_of), *describe_shortfall(plan, len(ids)))
+    notes = (*interpretation.notes, *results.notes, *told)
     return _finish_message(said, replace(interpretation, notes=notes))
 
 
@@ -461,6 +483,20 @@ def describe_missing_plan(interpretation: Interpretation, *, in_conversation: bo
     if interpretation.change == "stay":
         return NOTHING_CHANGED
     return NOT_UNDERSTOOD if in_conversation else EXPECTED
+
+
+def describe_missing_parts(plan: Plan, count_of: CountOf) -> list[str]:
+    """Return a note for each of several things that were asked for together, and of which there is none.
+
+    >>> both = Union((Phrase("cup"), Phrase("dog")))
+    >>> describe_missing_parts(both, lambda plan: plan == Phrase("cup"))
+    ["Nothing was found for 'dog'."]
+    """
+    asked = plan.of if isinstance(plan, Counted) else plan
+    if not isinstance(asked, Union) or not any(map(count_of, asked.parts)):
+        return []
+    missing = [describe_empty(part, count_of) for part in asked.parts if not count_of(part)]
+    return [f"{why[0].upper()}{why[1:]}.".replace(" in the picture was", " was") for why in missing]
 
 
 def describe_shortfall(plan: Plan, found: int) -> list[str]:
@@ -486,7 +522,7 @@ def _describe_amount(plan: Plan, count_of: CountOf) -> str:
         return f"the {count_of(plan)}{what.removeprefix('those')}"
     if what.startswith("the other"):
         return f"the {count_of(plan)} {what.removeprefix('the ')}"
-    return f"{count_of(plan)} {what}"
+    return what if isinstance(plan, Ranked) else f"{count_of(plan)} {what}"  # "the two largest" says how many
 
 
 def _describe_mean(plan: RelativeToMean) -> str:

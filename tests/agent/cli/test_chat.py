@@ -138,7 +138,7 @@ WRONG = {
     "/remove 1": "mask 1 is not in the answer, which has no masks",
     "/remove x": "it takes numbers, got 'x'",
     "/remove 1.5": "masks have whole numbers, got 1.5",
-    "/remove": "it takes 1 or 1000 numbers, got 0; see /help",
+    "/remove": "it takes 1 or more numbers, got 0; see /help",
     "/click 5": "it takes 2 or 3 numbers, got 1; see /help",
     "/click 10 20 inf": "masks have whole numbers, got inf",
     "/click 10 20 nan": "masks have whole numbers, got nan",

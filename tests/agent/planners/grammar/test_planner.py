@@ -141,6 +141,7 @@ def test_counting_gives_the_masks_and_the_number(ask, query, number, message):
         ("the fifth largest circle", "There are only 4 'circle', so there is no fifth largest."),
         ("the third square from the left", "There are only 1 'square', so there is no third from the left."),
         ("circles except the shapes", "None of 4 'circle' is left without 'shape'."),
+        ("circles that contain a square", "None of 4 'circle' has 'square' in it."),
         ("dogs or cats", "Nothing in the picture was found for 'dog'; nothing in the picture was found for 'cat'."),
         ("how many dogs are there?", "There are no dogs: nothing in the picture was found for 'dog'."),
     ],
@@ -154,6 +155,23 @@ def test_what_is_missing_may_be_missing_from_a_union_and_an_exclusion(ask):
     assert boxes(ask("the dogs and the squares")) == [SQUARE]
     assert boxes(ask("squares except the dogs")) == [SQUARE]
     assert boxes(ask("squares that are not left of the dog")) == [SQUARE]
+
+
+@pytest.mark.parametrize(
+    ("query", "message"),
+    [
+        ("the dogs and the squares", "1 mask: 'square'. Nothing was found for 'dog'."),
+        ("dog . square . cat .", "1 mask: 'square'. Nothing was found for 'dog'. Nothing was found for 'cat'."),
+        ("how many squares and dogs are there?", "There is 1 square. Nothing was found for 'dog'."),
+        (
+            "the largest circle and the third square from the left",
+            "1 mask: the largest of 4 'circle'. There are only 1 'square', so there is no third from the left.",
+        ),
+        ("the lower of the two stars", "1 mask: the bottommost of the two most certain of 2 'star'."),
+    ],
+)
+def test_an_answer_names_only_what_was_found_and_tells_what_was_not(ask, query, message):
+    assert ask(query).message == message
 
 
 def test_all_phrases_are_asked_at_once(ask):
