@@ -68,7 +68,10 @@ def _read_lines(text: str) -> Sequence[str]:
     except PathError:  # no path is that long, but phrases may be
         return text.split(",")
     try:
-        return decode_text(path.read_bytes()).replace("\r", "\n").split("\n")
+        lines = decode_text(path.read_bytes()).replace("\r", "\n").split("\n")
+        if any("\0" in line for line in lines):
+            raise UsageError(f"--phrases: {path} is no text; save the phrases in a .txt file, one on each line")
+        return lines
     except UnicodeDecodeError as error:
         raise UsageError(f"--phrases: {path} is no text in UTF-8 or UTF-16; save it so") from error
     except OSError as error:

@@ -54,6 +54,11 @@ def _list_source(source: Path, options: SourceOptions, out: Path) -> Listing:
         return _list_packed(packed, options) if packed else listing
     if not is_there(source):
         if matching := [path for path in sorted(source.parent.glob(source.name)) if path.is_file()]:
+            if all(path.suffix.lower() in IMAGE_SUFFIXES for path in matching):
+                raise SourceError(
+                    f"the pattern {source} names {len(matching):,} images; patterns are for parts of packed data sets,"
+                    " so give the images' folder, or a list of paths (.txt)"
+                )
             return _list_packed(matching, options)
         raise SourceError(f"there is no file or folder {source}; {EXPECTED}")
     if source.suffix.lower() in LIST_SUFFIXES:

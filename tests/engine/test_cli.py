@@ -79,6 +79,9 @@ def test_an_engine_is_begun_run_asked_and_told_to_forget(tmp_path: Path, photos:
         (("--images", "photos", "--blocked", "wordless.txt"), "line 1 of wordless.txt has no words"),
         (("--images", "photos", "--not-groundable", "nowhere.txt"), "cannot read nowhere.txt"),
         (("--images", "many.tar"), "holds images packed into files"),
+        (("--images", "photos/*.png"), "the pattern photos/*.png names 1 images"),
+        (("--images", "photos", "--phrases", "photos/0.png"), "photos/0.png is no text"),
+        (("--images", "photos", "--phrases", "zeros.txt"), "zeros.txt is no text; save the phrases"),
     ],
 )
 def test_what_cannot_be_begun_is_one_line_and_leaves_nothing(
@@ -90,6 +93,7 @@ def test_what_cannot_be_begun_is_one_line_and_leaves_nothing(
     (tmp_path / "list.json").write_text("[1]")
     (tmp_path / "other.csv").write_text("a;b\n")
     (tmp_path / "wordless.txt").write_text("; race\n")
+    (tmp_path / "zeros.txt").write_bytes(b"PK\3\4cup\0\0")
     with tarfile.open(tmp_path / "many.tar", "w") as archive:
         archive.add(photos / "0.png", "0.png")
     monkeypatch.chdir(tmp_path)
@@ -125,6 +129,13 @@ def test_what_is_said_later_of_images_that_are_listed_counts_or_is_told(
         refused = invoke("init", folder, option, value)
         assert (refused.exit_code, refused.stderr.count("\n")) == (2, 1), refused.stderr
         assert f"{option} says something of images" in refused.stderr
+
+
+def test_an_engine_that_is_begun_without_phrases_says_how_it_gets_some(tmp_path: Path, photos: Path) -> None:
+    begun = invoke("init", tmp_path / "bare", "--images", photos)
+    assert (begun.exit_code, begun.stderr.count("\n")) == (0, 1)
+    assert "no phrases for all images yet: give --phrases" in begun.stderr
+    assert invoke("init", tmp_path / "bare", "--phrases", "cup").stderr == ""
 
 
 def test_an_audit_where_models_have_decided_nothing_says_what_lets_them(folder: Path) -> None:
