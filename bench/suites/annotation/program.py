@@ -7,7 +7,7 @@ import json
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.doubt.policy import NO_POLICY
 from annotate.asking import PhraseAsker
 from annotate.job import Job
 from annotate.plan import Plan, choose_shard_size
@@ -54,6 +55,14 @@ def load_scripted_asker(device: str, *, phrases: Sequence[str], batch: int) -> P
     return PhraseAsker(Sam3(ScriptedBackend({}), max_batch=batch), phrases, batch=batch)
 
 
+def choose_asker(sam3: str, *, phrases: Sequence[str], batch: int) -> Callable[[str], PhraseAsker]:
+    """Return what loads, onto a device, what answers: SAM 3 as `--sam3` takes it, or the scripted one."""
+    if sam3 == SCRIPTED:
+        return partial(load_scripted_asker, phrases=phrases, batch=batch)
+    chosen = partial(load_phrase_asker, sam3=sam3, phrases=phrases, threshold=0.5)
+    return partial(chosen, batch=batch, concepts={}, doubt=NO_POLICY)
+
+
 def list_blank_images(number: int) -> Listing:
     """List so many images that take no time to read."""
     reader: ImageReader = BlankReader()
@@ -85,11 +94,7 @@ def run_job(
         if is_blank
         else list_folder(Path(source), without=out, limit=None, max_pixels=None)
     )
-    load = (
-        partial(load_scripted_asker, phrases=phrases, batch=batch)
-        if sam3 == SCRIPTED
-        else partial(load_phrase_asker, sam3=sam3, phrases=phrases, threshold=0.5, batch=batch)
-    )
+    load = choose_asker(sam3, phrases=phrases, batch=batch)
     plan = Plan(
         source=source,
         listing=listing.digest,
