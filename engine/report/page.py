@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
+from math import ceil
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -92,12 +93,12 @@ def draw_verifier(score: VerifierScore) -> Chart:
 
 
 def format_hours(hours: float) -> str:
-    """Say how long something takes.
+    """Say how long something takes, as the page of the review does.
 
     >>> format_hours(0.51), format_hours(12.34)
     ('31 min', '12.3 h')
     """
-    return f"{60 * hours:.0f} min" if hours < 1 else f"{hours:,.1f} h"
+    return f"{ceil(60 * hours)} min" if hours < 1 else f"{hours:,.1f} h"
 
 
 @cache
