@@ -24,7 +24,7 @@ from sam3_tool.backends.transformers.files.broken_weights import MOST_HEADER_BYT
 from sam3_tool.errors import CheckpointError, PathError
 from sam3_tool.probability import ESTIMATOR_FILE
 from sam3_tool.system.http_environment import describe_http_fault
-from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder, is_there
+from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder
 
 EMBEDDED_NAME = "tiny"
 _EFFICIENT_SAM3 = "simon7108528/efficientsam3"
@@ -60,10 +60,16 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
         raise CheckpointError(f"SAM 3 checkpoint {name!r}: {error}") from error
     if name == EMBEDDED_NAME:
         return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED_NAME))
-    if is_folder(path):
-        return _choose_weights(path)
-    if is_there(path):
-        return path
+    try:
+        path.stat()
+        return _choose_weights(path) if is_folder(path) else path
+    except (FileNotFoundError, NotADirectoryError):
+        pass
+    except OSError as error:
+        raise CheckpointError(
+            f"SAM 3 checkpoint {name!r} cannot be read ({error.strerror}); make it, and the folders that it lies in, "
+            f"readable for this user. {WORKS_NOW}"
+        ) from error
     if _HUB_ID.fullmatch(name) and path.suffix not in _FILE_ENDINGS:
         return _choose_weights(_download_checkpoint(name))
     raise CheckpointError(

@@ -1,8 +1,12 @@
 """What lies under the name of weights and is something else is named, with what to do about it, wherever it lies."""
 
 import json
+import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import numpy as np
 import pytest
@@ -162,6 +166,38 @@ def test_a_name_with_a_slip_gets_the_one_that_is_meant_and_no_gate_that_is_not_t
 def test_a_name_that_is_right_is_never_put_right():
     assert [suggest_name(entry.name) for entry in CATALOG] == [""] * len(CATALOG)
     assert suggest_name("somebody/their-model") == ""
+
+
+@contextmanager
+def become_nobody() -> Iterator[None]:
+    """Whoever may read everything reads as a user who may not."""
+    is_root = os.geteuid() == 0
+    if is_root:
+        os.seteuid(65534)
+    try:
+        yield
+    finally:
+        if is_root:
+            os.seteuid(0)
+
+
+@pytest.mark.parametrize("closed", ["", "model.safetensors", "config.json"])
+def test_what_may_not_be_read_is_said_to_be_so_and_not_to_be_missing(closed):
+    with TemporaryDirectory() as place:  # pytest's own folders are closed to everybody else
+        Path(place).chmod(0o755)
+        folder = Path(place, "mine")
+        folder.mkdir(mode=0o755)
+        for name in ("config.json", "tokenizer.json", "processor_config.json"):
+            (folder / name).write_text("{}")
+        (folder / "model.safetensors").write_bytes(len(HEADER).to_bytes(8, "little") + HEADER + bytes(16))
+        (folder / closed).chmod(0)
+        with become_nobody(), pytest.raises(CheckpointError) as caught:
+            locate_checkpoint(folder)
+        if not closed:
+            with become_nobody(), pytest.raises(CheckpointError, match="cannot be read"):
+                locate_checkpoint(folder / "model.safetensors")
+        (folder / closed).chmod(0o755)
+    assert "cannot be read (Permission denied)" in str(caught.value)
 
 
 def test_whole_weights_are_found_as_before(tmp_path):
