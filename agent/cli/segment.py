@@ -23,7 +23,7 @@ from agent.cli.terminal.console import (
 )
 from agent.cli.terminal.streams import print_json, print_line
 from sam3_tool.system.file_names import escape_unprintable, sanitize_file_name
-from sam3_tool.system.paths import is_folder
+from sam3_tool.system.paths import is_file, is_folder
 
 if TYPE_CHECKING:
     from agent.cli.loading import Models
@@ -165,7 +165,7 @@ def _read_words(sources: list[str], query: str, each: bool) -> "tuple[Expansion,
             f"only {query!r} was given; expected a source and what to find in it, e.g. photo.jpg 'the cups'"
         )
     query = read_query(query)
-    if has_subject_name(Path(query)) and Path(query).is_file():
+    if has_subject_name(Path(query)) and is_file(Path(query)):
         raise UsageError(f"the last word is the query, and {query!r} is a file; say what to find after the sources")
     try:
         return expand_sources(sources, each=each, read_stdin=read_stdin), query

@@ -15,7 +15,7 @@ from sam3_tool.image import Image
 from sam3_tool.image_files.file_kinds import HEAD_BYTES, is_plain_text
 from sam3_tool.system.file_names import sanitize_file_name
 from sam3_tool.system.files import decode_text
-from sam3_tool.system.paths import expand_path, is_folder, is_there
+from sam3_tool.system.paths import expand_path, is_file, is_folder, is_there
 from sam3_tool.video.folders import to_natural_key
 from sam3_tool.video.video import Video
 
@@ -138,7 +138,7 @@ def _expand_source(source: str, each: bool, read_stdin: Callable[[], bytes] | No
     path = expand_path(source)
     if each and is_folder(path):
         return _choose_subjects(source, _list_folder(source, path))
-    if path.suffix.lower() == LIST_SUFFIX and path.is_file():
+    if path.suffix.lower() == LIST_SUFFIX and is_file(path):
         return Expansion(tuple(_read_list(source, path.read_bytes(), path.parent)))
     if glob.has_magic(source) and not is_there(path):
         found = map(Path, glob.glob(str(path), recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
@@ -155,7 +155,7 @@ def _list_folder(source: str, folder: Path) -> list[Path]:
 
 def _choose_subjects(source: str, found: Sequence[Path]) -> Expansion:
     """Of the files that were found, take those that are named like images and videos; hidden ones never."""
-    files = [path for path in found if path.is_file() and not path.name.startswith(".")]
+    files = [path for path in found if is_file(path) and not path.name.startswith(".")]
     chosen = [path for path in files if has_subject_name(path)]
     if not chosen:
         held = f"no file among {len(files)} is named like an image or a video" if files else "no such file"

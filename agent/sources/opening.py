@@ -6,7 +6,7 @@ from pathlib import Path
 from sam3_tool.errors import VideoError
 from sam3_tool.image import Image
 from sam3_tool.image_files.reading import IMAGE_SUFFIXES
-from sam3_tool.system.paths import is_folder
+from sam3_tool.system.paths import is_file, is_folder
 from sam3_tool.video.video import Video
 
 VIDEO_SUFFIXES = (
@@ -52,7 +52,7 @@ def _holds_subjects(folder: Path) -> bool:
 
 def is_animation(path: Path) -> bool:
     """Whether the file is an image of several frames that are shown one after the other."""
-    if not path.is_file():
+    if not is_file(path):
         return False
     try:
         with path.open("rb") as file:

@@ -58,6 +58,17 @@ def is_folder(path: Path) -> bool:
     return False
 
 
+def is_file(path: Path) -> bool:
+    """Whether there is such a file; False also where that cannot be seen, for want of permission.
+
+    >>> is_file(Path("/"))
+    False
+    """
+    with suppress(OSError):
+        return path.is_file()
+    return False
+
+
 def is_there(path: Path) -> bool:
     """Whether there is a file or a folder; False also where that cannot be seen, for want of permission."""
     with suppress(OSError):

@@ -1,10 +1,7 @@
 """What lies under the name of weights and is something else is named, with what to do about it, wherever it lies."""
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -15,6 +12,7 @@ from sam3_tool import CheckpointError, Image, Sam3
 from sam3_tool.backends.catalog import CATALOG, suggest_name
 from sam3_tool.backends.open_models.folders import locate_open_models
 from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from tests.support.nobody import become_nobody
 
 HEADER = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3440000000\n"
@@ -166,19 +164,6 @@ def test_a_name_with_a_slip_gets_the_one_that_is_meant_and_no_gate_that_is_not_t
 def test_a_name_that_is_right_is_never_put_right():
     assert [suggest_name(entry.name) for entry in CATALOG] == [""] * len(CATALOG)
     assert suggest_name("somebody/their-model") == ""
-
-
-@contextmanager
-def become_nobody() -> Iterator[None]:
-    """Whoever may read everything reads as a user who may not."""
-    is_root = os.geteuid() == 0
-    if is_root:
-        os.seteuid(65534)
-    try:
-        yield
-    finally:
-        if is_root:
-            os.seteuid(0)
 
 
 @pytest.mark.parametrize("closed", ["", "model.safetensors", "config.json"])
