@@ -1,13 +1,16 @@
 """`MaskStudio` in a page of one's own: its value, its edits, and the documentation's example in a real browser."""
 
 import importlib
+import inspect
 import re
 
 import gradio as gr
+import gradio.queueing
 import numpy as np
 import pytest
 
 from demo import MaskStudio, StudioBox, StudioClick, StudioMask, StudioValue, read_studio_event
+from demo.server import serve_page
 from demo.studio.local import edit_masks
 from sam3_tool import Image
 from tests.support.browser import ROOT, Server
@@ -150,3 +153,9 @@ def test_the_example_of_the_guide_works_in_a_browser(visit_plain, shoot, monkeyp
         assert sorted(mask.label for mask in changes[-1].masks) == ["", "object"]
     finally:
         server.stop()
+
+
+@pytest.mark.parametrize("name", ["sleep_when_free", "progress_update_sleep_when_free"])
+def test_gradio_still_waits_for_queued_work_as_long_as_the_demo_tells_it(name):
+    assert f"asyncio.sleep(self.{name})" in inspect.getsource(gradio.queueing.Queue)
+    assert f"page._queue.{name}" in inspect.getsource(serve_page)
