@@ -7,7 +7,7 @@ Measured in a real Chromium against `sam3-agent demo` with the embedded SAM 3; b
 import argparse
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from tempfile import TemporaryDirectory
@@ -33,6 +33,8 @@ BEFORE_AT = {(390, 844): "1182", (820, 1180): "1470", (1280, 720): None, (2560, 
 MASKS, BURST = 80, 200
 QUIET = 1500
 """Milliseconds after which all that follows an action has come."""
+KEEPING = '"fn_name":"keep"'
+"""In the request of the browser's own copy of the work."""
 SMALL_JS = """() => [...document.querySelectorAll('button, summary, select, textarea, input, [role=button]')]
   .filter((one) => !one.disabled && one.checkVisibility({visibilityProperty: true, opacityProperty: false}))
   .map((one) => [(one.closest('label') ?? one).getBoundingClientRect(), one.getBoundingClientRect()])
@@ -67,6 +69,9 @@ class Traffic:
     page: Page
     requests: int = 0
     received: float = 0.0
+    kept: float = 0.0
+    """Of these, the copy of the work that the browser fetches for itself once edits have settled."""
+    _copies: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         session = self.page.context.new_cdp_session(self.page)
@@ -76,17 +81,20 @@ class Traffic:
 
     def _note_request(self, event: dict[str, Any]) -> None:
         self.requests += not event["request"]["url"].startswith(("data:", "blob:"))
+        if KEEPING in (event["request"].get("postData") or ""):
+            self._copies.add(event["requestId"])
 
     def _note_end(self, event: dict[str, Any]) -> None:
         self.received += event["encodedDataLength"]
+        self.kept += event["encodedDataLength"] * (event["requestId"] in self._copies)
 
     def count_bytes(self, action: Callable[[], Any]) -> int:
-        """Bytes that come because of an action, until nothing has come for a while."""
-        begun = self.received
+        """Bytes that come because of an action, until nothing has come for a while; the browser's copy is left out."""
+        begun, kept = self.received, self.kept
         action()
         self.page.locator(".stage[data-busy=no]").wait_for(timeout=120_000)
         self.page.wait_for_timeout(QUIET)
-        return round(self.received - begun)
+        return round(self.received - begun - (self.kept - kept))
 
 
 def measure_page(*, is_quick: bool = False) -> Iterator[tuple[Cell, ...]]:
@@ -185,17 +193,19 @@ def _measure_many_masks(page: Page, traffic: Traffic) -> Iterator[tuple[Cell, ..
         (f"an undo, {MASKS} masks, kB", 881, page.locator(".stage [data-do=undo]").click),
         (f"a step of the slider, {MASKS} masks, kB", 882, lambda: _move_slider(page)),
     ]
+    kept = traffic.kept
     for name, before, action in rows:
         yield name, before, traffic.count_bytes(action) / 1000, 1
+    yield f"the browser's copy of {MASKS} masks after these, kB", None, (traffic.kept - kept) / 1000, None
     moves = page.evaluate(POINTER_JS)
     yield f"a move of the pointer, {MASKS} masks, mean ms", 1.7, sum(moves) / len(moves), None
     yield f"a move of the pointer, {MASKS} masks, longest ms", 7.2, max(moves), None
 
 
 def _measure_idle(page: Page, traffic: Traffic) -> Iterator[tuple[Cell, ...]]:
-    start = traffic.received
+    start = traffic.received - traffic.kept
     page.wait_for_timeout(15_000)
-    yield "idle, bytes a minute", 720, round((traffic.received - start) * 4), None
+    yield "idle, bytes a minute", 720, round((traffic.received - traffic.kept - start) * 4), None
 
 
 def _measure_sizes(page: Page) -> Iterator[tuple[Cell, ...]]:

@@ -1,7 +1,8 @@
 // Says when the server is gone, and what was lost with it. A new server does not know this page, so the page begins anew.
 import { makeNode } from '../dom.ts';
 
-const INTERVAL = 3000;
+/** Milliseconds between two looks: seldom while all is well, because each costs every visitor's server. */
+const INTERVAL = 8000, GONE_INTERVAL = 2000;
 const WORK = 'sam3-work';
 
 export class ServerWatcher {
@@ -38,7 +39,7 @@ export class ServerWatcher {
     } catch {
       this.gone ??= this.append(makeNode('div', 'gone', 'The server does not answer: it was stopped, or the network is gone.'));
     }
-    setTimeout(() => void this.look(), INTERVAL);
+    setTimeout(() => void this.look(), this.gone ? GONE_INTERVAL : INTERVAL);
   }
 
   /** Nothing is lost without a word, whoever reloads the page first: this script or Gradio's. */
