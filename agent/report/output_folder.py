@@ -111,6 +111,8 @@ def raise_write_errors(folder: Path) -> Iterator[None]:
 
 
 def _make_folder(folder: Path, names: Sequence[str]) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise NotADirectoryError("it is a file; choose another folder for the answer")
     folder.mkdir(parents=True, exist_ok=True)
     for name in names:
         if (folder / name).is_dir():

@@ -80,6 +80,13 @@ def test_a_folder_that_cannot_be_made_is_said_before_any_work(tmp_path):
         pytest.fail("the block ran")
 
 
+def test_a_file_in_the_place_of_the_folder_is_said_before_any_work(tmp_path):
+    (tmp_path / "file").write_text("earlier")
+    with pytest.raises(OutputError, match="it is a file; choose another folder"), stage_files(tmp_path / "file", NAMES):
+        pytest.fail("the block ran")
+    assert (tmp_path / "file").read_text() == "earlier"
+
+
 def test_a_folder_in_the_place_of_a_file_is_said_before_any_work(tmp_path):
     (tmp_path / "b.txt").mkdir()
     with pytest.raises(OutputError, match=r"b\.txt"), stage_files(tmp_path, NAMES):
