@@ -62,10 +62,10 @@ def test_a_step_says_what_was_thought_judged_and_seen(curious, shots):
     step.get_by_text("What the model saw").click()
     step.locator(".before summary", has_text="As before").wait_for()
     assert QUESTION not in step.locator(".sight > section").first.inner_text().split("As before")[0]
-    asked = sum("component_server" in url for url in curious.requests)
+    assert "draw_sight" not in curious.calls
     step.locator(".shot summary").last.click()
     step.locator(".shot img").last.wait_for()
-    assert sum("component_server" in url for url in curious.requests) == asked + 1
+    assert curious.calls.count("draw_sight") == 1
     curious.page.screenshot(path=shots / "seen.png")
 
 

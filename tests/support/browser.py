@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, Request
 
 from tests.support import program
 
@@ -56,17 +56,24 @@ class Visitor:
     page: Page
     requests: list[str] = field(default_factory=list)
     """Every address that the page asked for."""
+    calls: list[str] = field(default_factory=list)
+    """The functions of the server that the page called, by name."""
     complaints: list[str] = field(default_factory=list)
     """What the browser's console calls errors."""
 
     def __post_init__(self) -> None:
         self._listeners: dict[str, Any] = {
-            "request": lambda request: self.requests.append(request.url),
+            "request": self._note_request,
             "console": lambda line: self.complaints.append(line.text) if line.type == "error" else None,
             "pageerror": lambda error: self.complaints.append(str(error)),
         }
         for event, listener in self._listeners.items():
             self.page.on(event, listener)  # type: ignore[call-overload]
+
+    def _note_request(self, request: Request) -> None:
+        self.requests.append(request.url)
+        if "component_server" in request.url:
+            self.calls.append(request.post_data_json["fn_name"])
 
     def leave(self) -> None:
         """Look away from the page, which may be another's next."""
