@@ -6,6 +6,7 @@ import secrets
 from functools import lru_cache
 
 from agent.core.errors import ConversationError, PlannerError
+from agent.planners.grammar.descriptions import to_plural_phrase
 from demo.album.folder import NoRoomError
 from demo.requests import InvalidEventError
 from demo.sessions import SessionExpiredError
@@ -100,6 +101,8 @@ def describe_answer(message: str) -> str:
 
     >>> describe_answer("3 masks: 'watermelon' above 'banana'.")
     'Found 3: watermelon above banana.'
+    >>> describe_answer("2 masks: the two largest of 4 'hat'.")
+    'Found 2: the two largest of 4 hats.'
     >>> describe_answer("Nothing was changed: 1 mask.")
     'Nothing was changed.'
     """
@@ -107,8 +110,13 @@ def describe_answer(message: str) -> str:
     text = re.sub(r"^(\d+) masks?: (?=\S)", r"Found \1: ", text)
     text = re.sub(r"^(\d+) masks?\.", r"Found \1.", text)
     text = re.sub(r"^(Nothing was changed): (\d+) masks?\.", r"\1.", text)
+    text = re.sub(r"(\d+) '([^']+)'(?!\w)", lambda found: f"{found[1]} {_inflect(found[2], int(found[1]))}", text)
     text = re.sub(r"(?<!\w)'([^']+)'(?!\w)", r"\1", text)
     return text if not has_operator_words(text) else _log_message(message, STUCK_PLANNER)
+
+
+def _inflect(phrase: str, number: int) -> str:
+    return phrase if number == 1 else to_plural_phrase(phrase)
 
 
 @lru_cache(maxsize=1024)
