@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import as_file, files
 from pathlib import Path
@@ -12,7 +12,7 @@ from shutil import copytree
 from socket import socket
 from time import sleep
 from types import FrameType
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
@@ -27,15 +27,17 @@ from agent.core.errors import OutputError, UsageError
 from sam3_tool.system.fetching import UrlFetcher
 from sam3_tool.system.interruptions import SIGNALS
 from sam3_tool.system.listening import open_listener
-from serve.options import LOAD_PANEL, TOKENS_VARIABLE, ImageLimits, image_limit_options, read_tokens
+from serve.mcp_options import Access, access_options
+from serve.options import LOAD_PANEL, ImageLimits, image_limit_options
 
 if TYPE_CHECKING:
+    from mcp.server import Server
+
     from agent.core.planner import Planner
     from sam3_tool import Sam3
     from serve.mcp.models import Models
     from serve.mcp.transports import HttpOptions
 
-HTTP_PANEL = "Over HTTP"
 SKILL = "segment-images"
 LOADING_DELAY = 0.5
 """Seconds after which SAM 3 begins to load, which takes the whole processor: the greeting of the client comes first."""
@@ -50,9 +52,11 @@ app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 @app.command()
 @shared_options.planning_options(without=("record",))
 @image_limit_options("the open images of a caller")
+@access_options
 def serve_mcp(
     options: Options,
     limits: ImageLimits,
+    access: Access,
     root: Annotated[
         Path | None,
         path_option(help="The folder that assistants may read images from and save results in (default: none)."),
@@ -63,25 +67,6 @@ def serve_mcp(
     write_skill: Annotated[
         Path | None,
         path_option(help="Copy the skill that tells an assistant how to use the tools into this folder, and end."),
-    ] = None,
-    http: Annotated[
-        bool,
-        typer.Option("--http", help="Serve over streamable HTTP, not stdin and stdout.", rich_help_panel=HTTP_PANEL),
-    ] = False,
-    host: Annotated[str, typer.Option(help="Address to listen at.", rich_help_panel=HTTP_PANEL)] = "127.0.0.1",
-    port: Annotated[
-        int, typer.Option(min=0, max=65535, help="Port; 0 = any that is free.", rich_help_panel=HTTP_PANEL)
-    ] = 8001,
-    tokens: Annotated[
-        Path | None,
-        path_option(
-            help=f"A TOML file of bearer tokens by tenant (or {TOKENS_VARIABLE}=NAME:TOKEN,…).",
-            rich_help_panel=HTTP_PANEL,
-        ),
-    ] = None,
-    allow_host: Annotated[
-        list[str] | None,
-        typer.Option(help="A name under which clients reach the server.", rich_help_panel=HTTP_PANEL),
     ] = None,
     overlay: Annotated[
         int,
@@ -102,36 +87,46 @@ def serve_mcp(
             from serve.mcp.images import ImageShelf
             from serve.mcp.runner import Limits, Runner
             from serve.mcp.server import build_server
-            from serve.mcp.transports import HttpOptions, serve_http, serve_stdio
-        if not http and (tokens or allow_host or host != "127.0.0.1"):
-            raise UsageError(
-                "--host, --tokens and --allow-host are for --http; without it one client has its own server"
-            )
         folder = None if root is None else Folder.from_path(root)
         made_by = options.build_provenance()
         allowed = Limits(limits.pixels, limits.file_bytes, overlay, made_by.budget, made_by.doubt)
         fetcher = _build_fetcher(allow_url or (), limits.file_bytes)
         shelf = ImageShelf(max_bytes=limits.memory_bytes, idle_seconds=limits.image_seconds)
         logging.basicConfig(stream=sys.stderr, level=logging.WARNING, format="%(levelname)s: %(message)s")
-        if http:
-            address = HttpOptions(host, port, read_tokens(tokens), tuple(allow_host or ()))
-            with _open_listener(address) as listener:
-                server = build_server(Runner(_load_models(options), shelf, folder, allowed, fetcher))
-                print_remark(
-                    f"{address.build_url(listener.getsockname()[1])} (Ctrl-C ends it; models are being loaded)"
-                )
-                serve_http(server, address, listener, max_bytes=limits.file_bytes)
-            return
-        if sys.stdin.isatty():
-            print_remark(
-                "This is a server for an assistant, which starts it and talks to it in the Model Context Protocol. It"
-                " waits for such messages here, line by line. To try it by hand: npx @modelcontextprotocol/inspector"
-                " sam3-agent mcp. Ctrl-C ends it."
-            )
-        for number in SIGNALS:
-            signal.signal(number, _end_by_signal)
-        serve_stdio(build_server(Runner(_load_models(options), shelf, folder, allowed, fetcher)))
-        _end_process(0)
+
+        def make_server() -> "Server[Any]":
+            return build_server(Runner(_load_models(options), shelf, folder, allowed, fetcher))
+
+        if access.http:
+            _serve_many(make_server, access.build_http_options(), max_bytes=limits.file_bytes)
+        else:
+            _serve_one(make_server)
+
+
+def _serve_many(make_server: "Callable[[], Server[Any]]", address: "HttpOptions", *, max_bytes: int) -> None:
+    """Serve over HTTP. The address is taken before any model is loaded."""
+    from serve.mcp.transports import serve_http
+
+    with _open_listener(address) as listener:
+        server = make_server()
+        print_remark(f"{address.build_url(listener.getsockname()[1])} (Ctrl-C ends it; models are being loaded)")
+        serve_http(server, address, listener, max_bytes=max_bytes)
+
+
+def _serve_one(make_server: "Callable[[], Server[Any]]") -> None:
+    """Serve the client that has started this process, on stdin and stdout."""
+    from serve.mcp.transports import serve_stdio
+
+    if sys.stdin.isatty():
+        print_remark(
+            "This is a server for an assistant, which starts it and talks to it in the Model Context Protocol. It"
+            " waits for such messages here, line by line. To try it by hand: npx @modelcontextprotocol/inspector"
+            " sam3-agent mcp. Ctrl-C ends it."
+        )
+    for number in SIGNALS:
+        signal.signal(number, _end_by_signal)
+    serve_stdio(make_server())
+    _end_process(0)
 
 
 def _end_by_signal(number: int, frame: FrameType | None) -> None:
