@@ -166,15 +166,15 @@ class OpenAICompatible:
         endpoint = Endpoint.from_environment(base_url)
         settings = ServerSettings(
             endpoint.public_address,
-            timeout,
-            retries,
-            first_delay,
-            workers,
-            max_tokens,
-            temperature,
-            stream,
-            seed,
-            dict(extra_body or {}),
+            timeout=timeout,
+            retries=retries,
+            first_delay=first_delay,
+            workers=workers,
+            max_tokens=max_tokens,
+            temperature=temperature,
+            stream=stream,
+            seed=seed,
+            extra_body=dict(extra_body or {}),
         )
         client = _make_client(endpoint, timeout)
         assumed = Capabilities("native" if wire == "auto" else wire)
