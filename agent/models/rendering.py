@@ -22,8 +22,10 @@ from sam3_tool import Image
 Wire: TypeAlias = Literal["native", "schema", "tagged"]
 ContentPart: TypeAlias = str | Image
 
+# larger ones grow dear: an overlay of 1280 x 720 takes 1.2 MB as PNG, 317 kB as JPEG (benchmarks/NOTES.md)
 MAX_PNG_PIXELS = 100_000
 """Pixels of the largest image that is sent as PNG; larger ones are sent as JPEG."""
+# WebP takes a third of the bytes, but 3 to 13 times as long and 6 dB of the outlines (benchmarks/NOTES.md)
 JPEG_QUALITY = 90
 REASONING_KEY = "reasoning_content"
 """Where an assistant's thoughts stand in a message."""
@@ -136,6 +138,7 @@ def _encode_image_file(keyed: _ImageKey, jpeg_quality: int | None) -> tuple[str,
     image = keyed.image()
     assert image is not None, "the caller holds the image while it asks"
     file = io.BytesIO()
+    # a server that found a request too large has asked for fewer bytes, and then no image is a PNG
     if jpeg_quality is None and image.height * image.width <= MAX_PNG_PIXELS:
         image.to_pil().save(file, "PNG")
         return "image/png", base64.b64encode(file.getvalue()).decode()

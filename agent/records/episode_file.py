@@ -104,6 +104,7 @@ def _encode_png(image: Image) -> str:
     file, notes = BytesIO(), PngInfo()
     if image.notes:
         notes.add_text(_NOTES_KEYWORD, make_encodable("\n".join(image.notes)))
+    # the quickest level: the usual one takes 5 times as long for 12 % fewer bytes (benchmarks/NOTES.md)
     image.to_pil().save(file, "PNG", compress_level=1, pnginfo=notes)
     return base64.b64encode(file.getvalue()).decode("ascii")
 

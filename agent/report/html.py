@@ -308,6 +308,7 @@ def _fit_image(image: Image, limit: int) -> Image:
 def _encode_data_url(image: PIL.Image.Image) -> Markup:
     """JPEG for its size; no part of it comes from text, so that it needs no escaping."""
     file = BytesIO()
+    # colours at half resolution would cost the thin, coloured outlines 6 dB (benchmarks/NOTES.md)
     image.save(file, "JPEG", quality=87, subsampling=0)
     return Markup("data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode("ascii"))
 

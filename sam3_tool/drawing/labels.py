@@ -154,6 +154,7 @@ def compute_covered_areas(rects: np.ndarray, taken: np.ndarray) -> np.ndarray:
     >>> compute_covered_areas(rects, taken).tolist()
     [29.0, 0.0]
     """
+    # to look only at what is near took a drawing of 1,000 masks from 3.4 to 1.5 s (benchmarks/NOTES.md)
     low, high = rects[:, :2].min(axis=0), rects[:, 2:].max(axis=0)
     near = taken[((taken[:, :2] < high) & (taken[:, 2:] > low)).all(axis=1)]
     x0, y0, x1, y1 = rects.T[:, :, None]

@@ -147,6 +147,7 @@ def _find_repeats(marks: Sequence[Mark], style: Style) -> list[bool]:
 
 
 def _tint_pixels(pixels: np.ndarray, color: Color) -> np.ndarray:
+    # a table for each channel took four times as long (benchmarks/NOTES.md)
     # one affine map of the colours does the blend in a single pass
     mix = np.column_stack([(1 - FILL_OPACITY) * np.eye(3), FILL_OPACITY * np.array(color)])
     return np.asarray(cv2.transform(pixels, mix))

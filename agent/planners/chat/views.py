@@ -141,6 +141,7 @@ def reduce_image(image: Image, side: int) -> Image:
     with _lock:
         known = _reduced_images.get(image)
     if known is None or (known.height, known.width) != (height, width):
+        # halving, as in `shrink_pixels`, is quicker, but other pixels would change every recorded conversation
         known = Image(cv2.resize(image.pixels, (width, height), interpolation=cv2.INTER_AREA))
         with _lock:
             _reduced_images[image] = known

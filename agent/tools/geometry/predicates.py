@@ -230,6 +230,7 @@ def _find_neighbours(a: Shape, others: list[Shape], boxes: np.ndarray) -> list[S
     No such relation reaches farther than the longer side of either box, or what counts as contact. So few pairs need to
     be looked at.
     """
+    # with 1,000 masks this takes 0.2 s where all pairs took 3 to 15 (benchmarks/NOTES.md)
     longest = (boxes[:, 2:] - boxes[:, :2]).max(axis=1)
     reach = np.maximum(longest, max(a.box[2] - a.box[0], a.box[3] - a.box[1], _get_contact_gap(a)))
     return [others[index] for index in np.flatnonzero(bound_box_gaps(a, boxes) <= reach + 1)]

@@ -456,6 +456,7 @@ class TransformersBackend:
         logits = [torch.zeros(0, 1, 1)] * len(kept)
         rows = [row for row, queries in enumerate(kept) if len(queries)]
         is_cpu = self._model.device.type == "cpu"
+        # facebook/sam3 on a CPU: 1.0 s for each row of a pair, 0.6 s for a row alone (benchmarks/NOTES.md)
         for row_group in [[row] for row in rows] if is_cpu or not rows else [rows]:
             for row, made in zip(row_group, self._run_mask_head(inputs, row_group, kept), strict=True):
                 logits[row] = made[: len(kept[row])]

@@ -118,6 +118,7 @@ def resolve_dtype(name: str, device: torch.device, weight_bytes: int) -> torch.d
     """
     types = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     if name == "auto":
+        # a small one gains a quarter of an encode, and would answer otherwise on other processors (benchmarks/NOTES.md)
         is_large = device.type == "cuda" or weight_bytes > SMALL_BYTES
         return torch.bfloat16 if is_large and has_bfloat16_units(device) else torch.float32
     if name not in types:

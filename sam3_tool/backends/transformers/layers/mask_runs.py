@@ -9,6 +9,7 @@ from sam3_tool.masks.rle import RleMask, from_run_ends
 def encode_on_device(masks: torch.Tensor) -> list[RleMask]:
     """Compress masks, bool (N, H, W), on any device, exactly as `sam3_tool.masks.rle.encode_masks` does."""
     count, height, width = masks.shape
+    # 10 masks become runs in 4 ms by NumPy and in 153 ms by PyTorch on a CPU (benchmarks/NOTES.md)
     places, counts = find_run_ends(masks)
     split = np.split(places.cpu().numpy(), np.cumsum(counts.cpu().numpy())[:-1]) if count else []
     return [from_run_ends(mask_ends, height, width) for mask_ends in split]
