@@ -16,12 +16,12 @@ OVERLAY = "overlay.png"
 
 
 def segment_everything(
-    image: Annotated[Path, path_argument(help="A picture file: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF …")],
+    image: Annotated[Path, path_argument(help="An image file: PNG, JPEG, WebP, AVIF, BMP, TIFF, GIF …")],
     out: Annotated[Path | None, path_option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     sam3: shared_options.Sam3Option = None,
     device: shared_options.DeviceOption = "auto",
     points_per_side: Annotated[
-        int | None, typer.Option(min=1, max=256, help="Of the grid of points (default: 32, fewer in a small picture).")
+        int | None, typer.Option(min=1, max=256, help="Of the grid of points (default: 32, fewer in a small image).")
     ] = None,
     min_score: Annotated[
         float | None, typer.Option(min=0, help="Keep masks whose predicted IoU is above it (default: by the weights).")
@@ -31,7 +31,7 @@ def segment_everything(
         typer.Option(min=0, max=1, help="Keep masks at least as stable as that (default: by the weights)."),
     ] = None,
     crop_layers: Annotated[
-        int, typer.Option(min=0, max=4, help="Also search parts of the picture: 1 adds 4 of them, 2 adds 16 more.")
+        int, typer.Option(min=0, max=4, help="Also search parts of the image: 1 adds 4 of them, 2 adds 16 more.")
     ] = 0,
     min_region_area: Annotated[
         int, typer.Option(min=0, help="Pixels; fill holes and drop islands that are smaller.")

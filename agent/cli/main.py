@@ -47,7 +47,7 @@ def _build_command(name: str, other: typer.Typer) -> Any:
 
 app = typer.Typer(
     cls=CommandGroup,
-    help="Ask for something in a picture in your own words; get exact masks.",
+    help="Ask for something in an image in your own words; get exact masks.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     add_completion=False,

@@ -76,9 +76,9 @@ def segment(
         typer.Argument(
             metavar="SOURCE...",
             show_default=False,
-            help="A picture file, or its https URL; a video: MP4, MOV, MKV, WebM …, an animation, a folder of frames."
+            help="An image file, or its https URL; a video: MP4, MOV, MKV, WebM …, an animation, a folder of frames."
             " Or several: files, a pattern such as 'photos/*.jpg', a .txt file with one path or URL on each line, a"
-            " folder with --each; - reads a picture or such a list from standard input.",
+            " folder with --each; - reads an image or such a list from standard input.",
         ),
     ] = None,
     query: Annotated[str, typer.Argument(help="What to find, in your own words.")],
@@ -87,7 +87,7 @@ def segment(
         Path | None, path_option(help="Output folder (default: out/<name of SOURCE>; of several: out).")
     ] = None,
     each: Annotated[
-        bool, typer.Option("--each", help="Answer each picture of a folder by itself: the folder is no video.")
+        bool, typer.Option("--each", help="Answer each image of a folder by itself: the folder is no video.")
     ] = False,
     json: Annotated[
         bool, typer.Option("--json", help="Print result.json (of several: one line of JSON each), and nothing else.")

@@ -16,7 +16,7 @@ def build_task(subject: "Image | Video", query: str, *, start: float | None, end
 
     if isinstance(subject, Image):
         if start is not None or end is not None:
-            raise UsageError(f"{'--end' if start is None else '--start'} is for videos, and here stands a picture")
+            raise UsageError(f"{'--end' if start is None else '--start'} is for videos, and here stands an image")
         return Task(subject, query)
     try:
         return Task.from_video(subject, query, since=start, until=end)

@@ -59,7 +59,7 @@ class Conversation:
 
     def __post_init__(self) -> None:
         if not self.events or not isinstance(self.events[0], ImageShown):
-            raise ValueError("a conversation begins with a picture")
+            raise ValueError("a conversation begins with an image")
         if not 1 <= self.cursor <= len(self.events):
             raise ValueError(f"of {len(self.events)} events between 1 and all can count, not {self.cursor}")
 
@@ -828,13 +828,13 @@ class Conversation:
         edges = np.clip(box, 0, [self.image.width, self.image.height] * 2).tolist()
         x0, y0, x1, y1 = edges
         if not (np.isfinite(box).all() and x0 < x1 and y0 < y1):
-            raise ConversationError(f"the box {', '.join(f'{edge:g}' for edge in box)} holds nothing of the picture")
+            raise ConversationError(f"the box {', '.join(f'{edge:g}' for edge in box)} holds nothing of the image")
         return x0, y0, x1, y1
 
     def _check_inside(self, x: float, y: float) -> None:
         width, height = self.image.width, self.image.height
         if not (0 <= x < width and 0 <= y < height):
-            raise ConversationError(f"{x:g}, {y:g} lies outside the picture, which has {width} x {height} pixels")
+            raise ConversationError(f"{x:g}, {y:g} lies outside the image, which has {width} x {height} pixels")
 
     def _check_known(self, ids: Sequence[int]) -> None:
         if unknown := [id for id in dict.fromkeys(ids) if id not in self.workspace]:

@@ -95,11 +95,11 @@ class SavedConversation(SavedModel):
         """Raise RecordError if the file is beyond a limit; None means that there is no such limit."""
         if max_pixels is not None and self.pixel_count > max_pixels:
             found, limit = f"{self.pixel_count / 1e6:.1f} megapixels", f"{max_pixels / 1e6:g}"
-            raise RecordError(f"{path} is too large: its pictures have {found} together, and {limit} are allowed")
+            raise RecordError(f"{path} is too large: its images have {found} together, and {limit} are allowed")
         if max_masks is not None and self.mask_count > max_masks:
             raise RecordError(f"{path} is too large: it has {self.mask_count} masks, and {max_masks} are allowed")
         if max_steps is not None and self.event_and_step_count > max_steps:
-            found = f"{self.event_and_step_count} pictures, turns and steps"
+            found = f"{self.event_and_step_count} images, turns and steps"
             raise RecordError(f"{path} is too long: it has {found} together, and {max_steps} are allowed")
 
     @property
@@ -128,7 +128,7 @@ class SavedConversation(SavedModel):
         """
         images = {saved.key: known.get(saved.key) or saved.to_image() for saved in self.pictures}
         if changed := [key for key, image in images.items() if image.key != key]:
-            raise ValueError(f"the pixels of the picture {changed[0]} are not those that were saved")
+            raise ValueError(f"the pixels of the image {changed[0]} are not those that were saved")
         events: list[Event] = []
         for number, saved in enumerate(self.events, start=1):
             try:
@@ -198,13 +198,13 @@ def _to_saved_event(event: Event) -> SavedImageShown | SavedTurn:
 def _restore_event(saved: SavedImageShown | SavedTurn, earlier: list[Event], images: dict[str, Image]) -> Event:
     if isinstance(saved, SavedImageShown):
         if saved.picture not in images:
-            raise ValueError(f"it shows a picture {saved.picture!r} that the file does not hold")
+            raise ValueError(f"it shows an image {saved.picture!r} that the file does not hold")
         timeline = None if saved.video is None else saved.video.to_timeline()
         key = "" if saved.video is None else saved.video.key
         return ImageShown(images[saved.picture], Path(saved.name).name, timeline=timeline, video_key=key)
     image_event = next((event for event in reversed(earlier) if isinstance(event, ImageShown)), None)
     if image_event is None:
-        raise ValueError("a turn was taken before any picture was shown")
+        raise ValueError("a turn was taken before any image was shown")
     task = image_event.build_task(saved.query, build_context(earlier), by_hand=saved.by_hand)
     return _restore_plan(rebuild_episode(task, saved.steps, saved.outcome), saved.plan)
 

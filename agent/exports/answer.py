@@ -80,7 +80,7 @@ class ExportAnswer:
         size = image.height, image.width
         for candidate in candidates:
             if candidate.rle.size != size:
-                raise ValueError(f"mask {candidate.id} is {candidate.rle.size}, the picture is {size} (height, width)")
+                raise ValueError(f"mask {candidate.id} is {candidate.rle.size}, the image is {size} (height, width)")
         filled = compute_areas([candidate.rle for candidate in candidates]) > 0
         kept = tuple(candidate for candidate, has_pixels in zip(candidates, filled, strict=True) if has_pixels)
         return cls(image, kept, Path(name).name or DEFAULT_NAME, reasons, tolerance)

@@ -93,6 +93,6 @@ def _encode_png(image: PIL.Image.Image, metadata: PngInfo | None = None) -> byte
     return file.getvalue()
 
 
-INDEXED = Exporter(".indexed.png", "PNG, one picture with a number at each pixel", encode_indexed)
-BLACK_AND_WHITE = Exporter(".masks.zip", "PNG, one picture per mask (zip)", encode_black_and_white)
+INDEXED = Exporter(".indexed.png", "PNG, one image with a number at each pixel", encode_indexed)
+BLACK_AND_WHITE = Exporter(".masks.zip", "PNG, one image per mask (zip)", encode_black_and_white)
 CUT_OUTS = Exporter(".cutout.zip", "Cut-outs on a transparent ground (zip)", encode_cut_outs)

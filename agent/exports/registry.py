@@ -102,7 +102,7 @@ def check_formats(exporters: Mapping[str, Exporter], medium: Medium) -> None:
     """
     for name, exporter in exporters.items():
         if not exporter.handles(medium):
-            own, other = ("pictures", "videos") if medium == "image" else ("videos", "pictures")
+            own, other = ("images", "videos") if medium == "image" else ("videos", "images")
             raise UsageError(
                 f"the format {name} is for {other}; for {own} there are: {', '.join(list_formats(medium))}"
             )

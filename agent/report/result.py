@@ -132,7 +132,7 @@ class Mask(BaseModel):
 
 
 class Result(BaseModel):
-    """What `result.json` holds: the answer to one query about one picture or one video."""
+    """What `result.json` holds: the answer to one query about one image or one video."""
 
     model_config = ConfigDict(frozen=True, use_attribute_docstrings=True)
 

@@ -175,7 +175,7 @@ def test_more_masks_or_steps_than_a_page_takes_are_refused_in_one_sentence(actio
         (Limits(max_masks=masks - 1), f"talk.json is too large: it has {masks} masks, and {masks - 1} are allowed."),
         (
             Limits(max_steps=steps - 1),
-            f"talk.json is too long: it has {steps} pictures, turns and steps together, and {steps - 1} are allowed.",
+            f"talk.json is too long: it has {steps} images, turns and steps together, and {steps - 1} are allowed.",
         ),
     ):
         session.conversation.save(path)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @shared_options.planning_options()
 def chat(
     options: Options,
-    image: Annotated[Path | None, path_argument(help="A picture or a video; may be left out with --open.")] = None,
+    image: Annotated[Path | None, path_argument(help="An image or a video; may be left out with --open.")] = None,
     out: Annotated[Path | None, path_option(help="Output folder (default: out/<name of IMAGE>).")] = None,
     open_: Annotated[Path | None, path_option("--open", help="Go on with a saved conversation.")] = None,
     save: Annotated[Path | None, path_option(help="Save the conversation there on leaving.")] = None,
@@ -33,7 +33,7 @@ def chat(
     ] = None,
     inline: Annotated[
         Literal["auto", "kitty", "iterm", "sixel", "never"],
-        typer.Option(help="How the terminal shows pictures (auto: by its name; else their path is printed)."),
+        typer.Option(help="How the terminal shows images (auto: by its name; else their path is printed)."),
     ] = "auto",
     max_pixels: shared_options.MaxPixelsOption = None,
 ) -> None:
@@ -86,7 +86,7 @@ def _open_conversation(image: Path | None, saved: Path | None, max_pixels: int |
         if image is None:
             return opened
     elif image is None:
-        raise UsageError("no picture to talk about; name one, or --open a saved conversation")
+        raise UsageError("no image to talk about; name one, or --open a saved conversation")
     subject = open_subject(image, max_pixels=max_pixels)
     print_notes(subject.notes)
     if isinstance(subject, Image):

@@ -60,7 +60,7 @@ def _show_image(chat: Chat, conversation: Conversation, words: Sequence[str]) ->
     path = _parse_path(words)
     subject = open_subject(path, max_pixels=chat.max_pixels)
     if isinstance(subject, Video) != chat.planner.toolset.is_for_videos:
-        kind = "a video" if isinstance(subject, Video) else "a picture"
+        kind = "a video" if isinstance(subject, Video) else "an image"
         raise UsageError(f"this chat is not about that kind; leave it, and start one with {path.name}, which is {kind}")
     print_notes(subject.notes)
     return (
@@ -137,7 +137,7 @@ def _quit_chat(chat: Chat, conversation: Conversation, words: Sequence[str]) -> 
 COMMANDS: dict[str, Command] = {
     "undo": Command("", "back by one step", _undo_step),
     "redo": Command("", "forth again", _redo_step),
-    "masks": Command("", "every mask found in this picture; * = in the answer", _list_masks),
+    "masks": Command("", "every mask found in this image; * = in the answer", _list_masks),
     "remove": Command("ID …", "masks of the answer that do not belong there", _remove_masks),
     "keep": Command("ID …", "only these masks of the answer", _keep_masks),
     "add": Command("ID …", "known masks that belong there too", _add_masks),
@@ -150,7 +150,7 @@ COMMANDS: dict[str, Command] = {
         "X0 Y0 X1 Y1 [-] [@TIME]", "all that looks like what is in this box; - = leave that out", _apply_box
     ),
     "threshold": Command("T", "only masks that score above T", _apply_threshold),
-    "picture": Command("FILE", "go on with another picture, or another video", _show_image, "file"),
+    "picture": Command("FILE", "go on with another image, or another video", _show_image, "file"),
     "export": Command("FORMAT …", f"the answer for other tools: {', '.join(EXPORTERS)}", _export_answer, "format"),
     "save": Command("[FILE]", "the whole conversation in one file", _save_conversation, "file"),
     "open": Command("FILE", "a saved conversation in the place of this one", _open_conversation, "file"),
@@ -182,7 +182,7 @@ def _parse_moment(words: Sequence[str], conversation: Conversation) -> tuple[flo
     rest = [word for word in words if not word.startswith("@")]
     if conversation.timeline is None:
         if moments:
-            raise UsageError(f"@{moments[0]} is a time in a video, and here stands a picture")
+            raise UsageError(f"@{moments[0]} is a time in a video, and here stands an image")
         return None, rest
     at = parse_time(moments[0]) if len(moments) == 1 else None
     if not isinstance(at, float):

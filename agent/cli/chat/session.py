@@ -107,7 +107,7 @@ def format_state(conversation: Conversation) -> str:
     masks = conversation.workspace.pick(conversation.displayed_ids)
     if conversation.last_turn is None:
         size = f"{conversation.image.width} x {conversation.image.height} pixels"
-        timeline, kind = conversation.timeline, "a picture" if conversation.timeline is None else "a video"
+        timeline, kind = conversation.timeline, "an image" if conversation.timeline is None else "a video"
         length = "" if timeline is None else f", {pluralize(timeline.stop - timeline.start, 'frame')}"
         until = "" if timeline is None else f", {format_span(timeline.times[timeline.start], timeline.end)}"
         return f"{escape_unprintable(conversation.name) or kind}, {size}{length}{until}: say what to find, or /help"

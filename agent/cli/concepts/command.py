@@ -30,7 +30,7 @@ NotBoxOption = Annotated[
 ]
 MaskOption = Annotated[
     list[str] | None,
-    typer.Option("--mask", metavar="FILE", help="A picture of IMAGE's size: an example where it is not black."),
+    typer.Option("--mask", metavar="FILE", help="An image of IMAGE's size: an example where it is not black."),
 ]
 NotMaskOption = Annotated[
     list[str] | None,
@@ -39,7 +39,7 @@ NotMaskOption = Annotated[
 
 
 def describe_examples(
-    image: Annotated[Path, path_argument(help="The picture that the examples lie in.")],
+    image: Annotated[Path, path_argument(help="The image that the examples lie in.")],
     out: Annotated[Path, path_option("--out", "-o", help="The file to write, e.g. cup.concept.")],
     box: BoxOption = None,
     not_box: NotBoxOption = None,
@@ -48,7 +48,7 @@ def describe_examples(
     phrase: Annotated[str | None, typer.Option(help="A noun phrase to look for along with the examples.")] = None,
     add: Annotated[
         list[str] | None,
-        typer.Option(metavar="FILE", help="Keep the examples of this concept, too, e.g. from another picture."),
+        typer.Option(metavar="FILE", help="Keep the examples of this concept, too, e.g. from another image."),
     ] = None,
     average: Annotated[
         bool, typer.Option("--average", help="Put their mean in the place of examples that look alike.")
@@ -57,7 +57,7 @@ def describe_examples(
     device: shared_options.DeviceOption = "auto",
     max_pixels: shared_options.MaxPixelsOption = None,
 ) -> None:
-    """Write what examples in IMAGE show into a small file, which finds the same in other pictures.
+    """Write what examples in IMAGE show into a small file, which finds the same in other images.
 
     `sam3-agent segment OTHER QUERY --concept FILE` uses it. The file holds numbers of the network and no pixels; it is
     of use only to the same weights.
@@ -133,12 +133,12 @@ def parse_box(text: str, image: "Image") -> "Box":
         raise UsageError(f"{text!r} is no box; expected x0,y0,x1,y1 in pixels with x0 < x1 and y0 < y1")
     if x1 <= 0 or y1 <= 0 or x0 >= image.width or y0 >= image.height:
         size = f"{image.width} wide and {image.height} high"
-        raise UsageError(f"the box {text} lies outside the picture, which is {size}; give a place in it, in pixels")
+        raise UsageError(f"the box {text} lies outside the image, which is {size}; give a place in it, in pixels")
     return x0, y0, x1, y1
 
 
 def read_mask(text: str, max_pixels: int | None) -> "np.ndarray":
-    """Read a picture as a mask, bool (height, width): true where it is not black. Raises UserError."""
+    """Read an image as a mask, bool (height, width): true where it is not black. Raises UserError."""
     from sam3_tool import Image
 
     shown = Image.open(_expand_path("--mask", text), max_pixels=max_pixels)

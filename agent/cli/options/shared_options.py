@@ -55,7 +55,7 @@ MaxPixelsOption = Annotated[
     int | None,
     typer.Option(
         min=1,
-        help="Pixels that a picture may have (or SAM3_AGENT_MAX_PIXELS; default: 89478485).",
+        help="Pixels that an image may have (or SAM3_AGENT_MAX_PIXELS; default: 89478485).",
         rich_help_panel=LIMITS_PANEL,
     ),
 ]
@@ -86,7 +86,7 @@ WireOption = Annotated[
     options.Wire | None, typer.Option(help="How tools are offered (default: what works).", rich_help_panel=MODEL_PANEL)
 ]
 ImageSideOption = Annotated[
-    int | None, typer.Option(help="Longest side of a picture it sees (default: 1280).", rich_help_panel=MODEL_PANEL)
+    int | None, typer.Option(help="Longest side of an image it sees (default: 1280).", rich_help_panel=MODEL_PANEL)
 ]
 FramesOption = Annotated[
     int | None,

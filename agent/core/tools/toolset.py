@@ -114,9 +114,9 @@ class Toolset:
             PlannerError: They are for images and it is about a video, or the other way round.
         """
         if self.is_for_videos and task.timeline is None:
-            raise PlannerError(f"the toolset {self.name!r} is for videos, and here stands a picture; take 'workspace'")
+            raise PlannerError(f"the toolset {self.name!r} is for videos, and here stands an image; take 'workspace'")
         if not self.is_for_videos and task.timeline is not None:
-            raise PlannerError(f"the toolset {self.name!r} is for pictures, and here stands a video; take 'video'")
+            raise PlannerError(f"the toolset {self.name!r} is for images, and here stands a video; take 'video'")
 
     @property
     def is_for_videos(self) -> bool:

@@ -155,7 +155,7 @@ class FaultClassifier:
                 return Fault(f"does not know {self.model!r}{about}", "never", self.describe_models())
             case 413 if not re.search(r"token|TPM|context|conversation", message):
                 why = f"does not take so large a request{about}"
-                return Fault(why, "changed", "send smaller pictures: --image-side 512", finish_reason="length")
+                return Fault(why, "changed", "send smaller images: --image-side 512", finish_reason="length")
             case 400 | 413 | 422 if status == 413 or is_too_long(message):
                 why = f"says that the conversation is too long for {self.model!r}{about}"
                 return Fault(why, "changed", finish_reason="length")

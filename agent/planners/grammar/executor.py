@@ -160,7 +160,7 @@ def check_reading(plan: Plan, start: Episode) -> None:
     if not texts:
         return
     if start.task.timeline is not None:
-        raise PlannerError(f"the query asks for the text {texts[0]!r}, and text is read in pictures, not in videos")
+        raise PlannerError(f"the query asks for the text {texts[0]!r}, and text is read in images, not in videos")
     try:
         ReadText.check_packages()
     except MissingPackageError as error:

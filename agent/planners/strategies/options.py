@@ -66,7 +66,7 @@ class Strategies:
         """
         if toolset.prompt != "workspace":
             raise PlannerError(
-                f"--strategy is for pictures and the toolset 'workspace', got the toolset {toolset.name!r}; leave"
+                f"--strategy is for images and the toolset 'workspace', got the toolset {toolset.name!r}; leave"
                 " --strategy out"
             )
 

@@ -14,7 +14,7 @@ from sam3_tool import Image
 from sam3_tool.errors import MissingPackageError
 
 MISSING = (
-    "to read text in a picture, the packages rapidocr and onnxruntime are needed, which are not installed;"
+    "to read text in an image, the packages rapidocr and onnxruntime are needed, which are not installed;"
     " run `pip install 'sam3-agent[ocr]'`"
 )
 MAX_SIDE = 1600

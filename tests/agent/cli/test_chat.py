@@ -143,7 +143,7 @@ WRONG = {
     "/click 10 20 inf": "masks have whole numbers, got inf",
     "/click 10 20 nan": "masks have whole numbers, got nan",
     "/click 10 20 2.9": "masks have whole numbers, got 2.9",
-    "/click 500 5": "500, 5 lies outside the picture, which has 100 x 60 pixels",
+    "/click 500 5": "500, 5 lies outside the image, which has 100 x 60 pixels",
     "/box 1 2 3": "it takes 4 numbers, got 3; see /help",
     "/threshold 2": "a threshold is at least 0 and below 1, not 2",
     "/picture": "it takes one file name, got 0; a name with spaces is written in quotes",
@@ -298,7 +298,7 @@ def test_bad_input_is_one_line_on_stderr(tmp_path: Path) -> None:
     broken = tmp_path / "broken.json"
     broken.write_text("{")
     wanted = {
-        (): "error: no picture to talk about; name one, or --open a saved conversation\n",
+        (): "error: no image to talk about; name one, or --open a saved conversation\n",
         ("none.png",): "error: none.png: no such file; ",
         (EXAMPLE, "--say", "the banana", "--say", " "): "error: --say is empty; is a variable not set?",
         (EXAMPLE, "--save", tmp_path): "error: --save needs the name of a file in a folder that is there, got ",

@@ -61,7 +61,7 @@ def test_boxes_and_masks_become_a_file(here):
         (("--box", "1,2,3"), "'1,2,3' is no box; expected x0,y0,x1,y1"),
         (("--box", "9,9,3,20"), "'9,9,3,20' is no box"),
         (("--box", "0,0,inf,20"), "is no box"),
-        (("--not-box", "700,10,800,60"), "the box 700,10,800,60 lies outside the picture, which is 640 wide"),
+        (("--not-box", "700,10,800,60"), "the box 700,10,800,60 lies outside the image, which is 640 wide"),
         (("--mask", "scene.png", "--box", MELON, "--add", "scene.png"), "scene.png is no concept"),
         (("--mask", "black.png"), "covers no pixel"),
         (("--mask", "small.png"), "of the size of its image, (480, 640)"),

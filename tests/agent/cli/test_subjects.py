@@ -47,8 +47,8 @@ def test_an_image_stays_an_image(here, name):
 @pytest.mark.parametrize(
     ("words", "complaint"),
     [
-        (["scene.png", "dog", "--start", "1"], "error: --start is for videos, and here stands a picture"),
-        (["scene.png", "dog", "--end", "1"], "error: --end is for videos, and here stands a picture"),
+        (["scene.png", "dog", "--start", "1"], "error: --start is for videos, and here stands an image"),
+        (["scene.png", "dog", "--end", "1"], "error: --end is for videos, and here stands an image"),
         (
             ["moving.gif", "dog", "--start", "9"],
             "error: with --start and --end as given, nothing is shown then; what is asked about lasts from 0 s to 0.4",
@@ -57,11 +57,11 @@ def test_an_image_stays_an_image(here, name):
         (["gone.mp4", "dog"], "gone.mp4"),
         (
             ["moving.gif", "dog", "--toolset", "workspace"],
-            "error: the toolset 'workspace' is for pictures, and here stands a video; take 'video'",
+            "error: the toolset 'workspace' is for images, and here stands a video; take 'video'",
         ),
         (
             ["scene.png", "dog", "--toolset", "video"],
-            "error: the toolset 'video' is for videos, and here stands a picture; take 'workspace'",
+            "error: the toolset 'video' is for videos, and here stands an image; take 'workspace'",
         ),
     ],
 )
@@ -115,7 +115,7 @@ def test_a_chat_about_a_video_goes_on_from_its_tracks(penguins, tmp_path):
         ("/click 5 5", "error: say once in which frame of the video, as @0:01.2 or @1.2"),
         ("/click 5 5 @soon", "error: say once in which frame of the video"),
         ("/picture one.png", "error: "),
-        ("/export yolo-seg", "error: the format yolo-seg is for pictures; for videos there are: "),
+        ("/export yolo-seg", "error: the format yolo-seg is for images; for videos there are: "),
     ],
 )
 def test_a_command_that_does_not_fit_a_video_is_one_line(penguins, tmp_path, line, complaint):

@@ -145,8 +145,8 @@ WRONG: dict[str, Callable[[Conversation], object]] = {
     r"mask 4 is not in the answer, which has 1 to 3": lambda talk: talk.remove([4]),
     r"mask 1 is not in the answer, which has 2 and 3": lambda talk: talk.remove([1]).keep([1]),
     r"there is no mask 9; the known ones are 1 to 3": lambda talk: talk.restore([9]),
-    r"300, 5 lies outside the picture, which has 100 x 60 pixels": lambda talk: talk.mask_at(300, 5),
-    r"the box 5, 5, 5, 9 holds nothing of the picture": lambda talk: talk.apply_box(5, 5, 5, 9, None),
+    r"300, 5 lies outside the image, which has 100 x 60 pixels": lambda talk: talk.mask_at(300, 5),
+    r"the box 5, 5, 5, 9 holds nothing of the image": lambda talk: talk.apply_box(5, 5, 5, 9, None),
     r"there is no mask at 1, 1 to take anything from": lambda talk: talk.click(1, 1, None, positive=False),
     r"a threshold is at least 0 and below 1, not 1": lambda talk: talk.filter_by_score(1),
 }
@@ -331,13 +331,13 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
     "has version 0 of the format; expected 1": edited(lambda held: held.update(version=0)),
     "is damaged: events.1": edited(lambda held: held["events"][1].pop("query")),
     "is damaged: of 8 events between 1 and all can count, not 99": edited(lambda held: held.update(cursor=99)),
-    "is damaged: a conversation begins with a picture": edited(lambda held: held.update(events=[])),
-    "is damaged: at event 1: a turn was taken before any picture": edited(lambda held: held["events"].pop(0)),
-    "is damaged: at event 1: it shows a picture 'x'": edited(lambda held: held["events"][0].update(picture="x")),
+    "is damaged: a conversation begins with an image": edited(lambda held: held.update(events=[])),
+    "is damaged: at event 1: a turn was taken before any image": edited(lambda held: held["events"].pop(0)),
+    "is damaged: at event 1: it shows an image 'x'": edited(lambda held: held["events"][0].update(picture="x")),
     "is damaged: at event 2: it shows masks": edited(lambda held: held["events"].pop(1)),
     "is damaged: its image is damaged": edited(lambda held: held["pictures"][0].update(png="AAAA")),
     "is damaged: pictures.0.width": edited(lambda held: held["pictures"][0].update(width=-10_000)),
-    "is damaged: the pixels of the picture \\w+ are not": edited(
+    "is damaged: the pixels of the image \\w+ are not": edited(
         lambda held: held["pictures"][0].update(png=held["pictures"][1]["png"])
     ),
 }
@@ -357,7 +357,7 @@ def test_a_file_that_cannot_be_used_is_refused_in_one_line(said, long_talk, tmp_
 def test_a_file_of_a_stranger_may_be_limited_in_size(long_talk, tmp_path: Path) -> None:
     long_talk.save(tmp_path / "talk.json")
     assert Conversation.open(tmp_path / "talk.json", max_pixels=12_000).selected == long_talk.selected
-    with pytest.raises(RecordError, match=r"too large: its pictures have 0.0 megapixels together, and 0.011999"):
+    with pytest.raises(RecordError, match=r"too large: its images have 0.0 megapixels together, and 0.011999"):
         Conversation.open(tmp_path / "talk.json", max_pixels=11_999)
 
 
@@ -405,7 +405,7 @@ def test_a_mask_is_in_the_file_once(three_cups, tmp_path: Path) -> None:
 
 
 def test_a_conversation_begins_with_a_picture() -> None:
-    with pytest.raises(ValueError, match="begins with a picture"):
+    with pytest.raises(ValueError, match="begins with an image"):
         Conversation((), 1)
     picture = Image(np.zeros((4, 4, 3), np.uint8))
     assert Conversation.start(picture).selected == ()

@@ -64,7 +64,7 @@ def test_phrases_and_reasons_may_hold_any_letters(write, fruit, kind):
 
 def test_masks_of_another_picture_are_refused(fruit, tmp_path):
     other = Image(np.zeros((10, 20, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"\(480, 640\), the picture is \(10, 20\)"):
+    with pytest.raises(ValueError, match=r"\(480, 640\), the image is \(10, 20\)"):
         EXPORTERS["coco"].write(other, fruit, "x.png", tmp_path, {})
     assert [*tmp_path.iterdir()] == []
 

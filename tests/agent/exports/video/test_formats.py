@@ -64,9 +64,9 @@ def test_objects_of_another_video_are_refused(clip, tracks):
 
 def test_a_format_of_the_other_medium_is_one_line_with_those_that_fit():
     assert [*select_exporters("coco,mot", "video")] == ["coco", "mot"]
-    with pytest.raises(UsageError, match=r"^the format yolo-seg is for pictures; for videos there are: coco, davis, "):
+    with pytest.raises(UsageError, match=r"^the format yolo-seg is for images; for videos there are: coco, davis, "):
         select_exporters("coco,yolo-seg", "video")
-    with pytest.raises(UsageError, match=r"^the format mp4 is for videos; for pictures there are: coco, "):
+    with pytest.raises(UsageError, match=r"^the format mp4 is for videos; for images there are: coco, "):
         select_exporters("mp4", "image")
     with pytest.raises(ValueError, match="a format of videos only"):
         EXPORTERS["mot"].write(Image(np.zeros((4, 6, 3), np.uint8)), [], "x.png", Path(), {})
@@ -87,5 +87,5 @@ def test_what_tracking_found_is_exported_by_the_name_of_a_format(clip, tracks, t
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match=r"cannot write into .*file"):
         export_masklets(clip, found, "coco", folder=tmp_path / "file", name="throw.mp4")
-    with pytest.raises(UsageError, match="is for pictures"):
+    with pytest.raises(UsageError, match="is for images"):
         export_masklets(clip, found, "cutout", folder=tmp_path, name="throw.mp4")

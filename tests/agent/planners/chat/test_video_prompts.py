@@ -88,9 +88,9 @@ def test_only_the_unsure_tracks_are_looked_at_once_more_alone_and_closer(dog_cli
 
 def test_tools_for_pictures_are_refused_for_a_video_before_anything_is_asked(dog_clip, kitchen):
     video, sam3 = dog_clip
-    with pytest.raises(PlannerError, match="'workspace' is for pictures, and here stands a video; take 'video'"):
+    with pytest.raises(PlannerError, match="'workspace' is for images, and here stands a video; take 'video'"):
         run(Task.from_video(video, "q"), ChatPlanner(ScriptedModel([]), toolset=WORKSPACE), sam3)
-    with pytest.raises(PlannerError, match="'video' is for videos, and here stands a picture; take 'workspace'"):
+    with pytest.raises(PlannerError, match="'video' is for videos, and here stands an image; take 'workspace'"):
         run(Task(kitchen, "q"), ChatPlanner(ScriptedModel([]), toolset=VIDEO), sam3)
 
 

@@ -120,5 +120,5 @@ def test_hostile_queries_are_read_in_time_that_grows_with_their_length() -> None
 
 def test_a_video_is_not_read(kitchen) -> None:
     task = Task.from_video(Video.from_images([kitchen] * 2, frame_rate=2), "the dog and the car that says taxi")
-    with pytest.raises(PlannerError, match="asks for the text 'taxi', and text is read in pictures, not in videos"):
+    with pytest.raises(PlannerError, match="asks for the text 'taxi', and text is read in images, not in videos"):
         run(task, GrammarPlanner(VIDEO), Sam3(ScriptedBackend({})))

@@ -399,7 +399,7 @@ def test_a_strategy_that_there_is_not_is_one_line_with_all_that_there_are():
 
 @pytest.mark.parametrize("toolset", [PAPER, VIDEO])
 def test_strategies_are_for_the_workspace_alone(toolset):
-    with pytest.raises(PlannerError, match="is for pictures"):
+    with pytest.raises(PlannerError, match="is for images"):
         StrategyPlanner(ScriptedModel([]), toolset=toolset)
 
 
