@@ -11,6 +11,7 @@ from agent.planners.grammar.plan import (
     Counted,
     Difference,
     Fallback,
+    Holding,
     Inscribed,
     Intersection,
     Lacking,
@@ -111,7 +112,7 @@ def play_clip(dog_clip) -> Callable[..., Episode]:
 
 def _written(plan: Plan | None) -> str:  # noqa: C901 - one case for each kind of plan
     """A plan on one line: a + b, a - b, a & b, relation(of, to), place(of), rank(of, -by, #start, take, to),
-    lacks(of, part), odd(of), every(of, -by, #start, step).
+    lacks(of, part), holds(of, part, least to most), odd(of), every(of, -by, #start, step).
 
     In a conversation also @turn, #number, one(of), above(of, size), below(of, size), a ?? b.
     """
@@ -143,6 +144,8 @@ def _written(plan: Plan | None) -> str:  # noqa: C901 - one case for each kind o
             return f"{'above' if order == 'descending' else 'below'}({_written(of)}, {by})"
         case Lacking(of, part):
             return f"lacks({_written(of)}, {_written(part)})"
+        case Holding(of, part, least, most):
+            return f"holds({_written(of)}, {_written(part)}, {least} to {'any' if most is None else most})"
         case OddOne(of):
             return f"odd({_written(of)})"
         case Alternating(of, by, order, start, step):

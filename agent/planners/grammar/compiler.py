@@ -9,6 +9,7 @@ from agent.planners.grammar.nouns import tell_number, to_singular
 from agent.planners.grammar.parsing.syntax import (
     UNRANKED,
     AnswerMembership,
+    Content,
     Coordination,
     Description,
     Inscription,
@@ -26,6 +27,7 @@ from agent.planners.grammar.plan import (
     Alternating,
     Counted,
     Difference,
+    Holding,
     Inscribed,
     Intersection,
     Lacking,
@@ -250,6 +252,8 @@ class PlanCompiler:
                 kept = self.compile_relationship(plan, relationship)
             case Lack(noun):
                 kept = Lacking(plan, self.compile_object(Term(noun), plan))
+            case Content(noun, least, most):
+                kept = Holding(plan, self.compile_object(Term(noun), plan), least, most)
             case Inscription(text, guessed):
                 if guessed:
                     self.notes.append(f"The text to look for was taken to be {text!r}; quotes say where one ends.")

@@ -14,6 +14,7 @@ from agent.planners.grammar.plan import (
     Difference,
     Encountered,
     Fallback,
+    Holding,
     InMotion,
     Inscribed,
     InSeconds,
@@ -207,6 +208,7 @@ Condition = (
     Intersection
     | Related
     | Lacking
+    | Holding
     | Located
     | Inscribed
     | RelativeToMean
@@ -232,6 +234,8 @@ def describe_condition(plan: Condition, count_of: CountOf) -> str:
             return PLACE_WORDS.get(place) or f"in the {place.replace('_', ' ')} quarter"
         case Lacking(_, part):
             return f"with no {describe_plan(part, count_of)} in it"
+        case Holding(_, part, least, most):
+            return f"with {_say_range(least, most)} {describe_plan(part, count_of)} in it"
         case Related(of, relation, to) if of == to:
             return f"{RELATION_WORDS.get(relation) or relation.replace('_', ' ')} each other"
         case Related(_, "between", to, None):
@@ -245,6 +249,19 @@ def describe_condition(plan: Condition, count_of: CountOf) -> str:
             return f"with the text {text!r}"
         case _:
             return _describe_in_time(plan, count_of)
+
+
+def _say_range(least: int, most: int | None) -> str:
+    """Return how many are meant.
+
+    >>> _say_range(3, 3), _say_range(2, None), _say_range(0, 4), _say_range(1, 4)
+    ('exactly 3', 'at least 2', 'at most 4', '1 to 4')
+    """
+    if least == most:
+        return f"exactly {least}"
+    if most is None:
+        return f"at least {least}"
+    return f"at most {most}" if not least else f"{least} to {most}"
 
 
 def _describe_in_time(plan: InMotion | Encountered | While | TimedByEvent | InSeconds, count_of: CountOf) -> str:

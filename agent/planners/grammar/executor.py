@@ -1,5 +1,6 @@
 """A plan to tool calls: what is worked out next, and what the user is told at the end."""
 
+from collections import Counter
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
 from functools import singledispatchmethod
@@ -30,6 +31,7 @@ from agent.planners.grammar.plan import (
     Difference,
     Encountered,
     Fallback,
+    Holding,
     InMotion,
     Inscribed,
     InSeconds,
@@ -355,6 +357,17 @@ class PlanExecutor:
         holders = find_holders(ids, parts, self.workspace, self.timeline)
         thought = f"Keep those {describe_condition(plan, self.results.count_of)}."
         return (yield from _combine_sets("minus", ids, tuple(dict.fromkeys([*holders, *parts])), thought))
+
+    @evaluate.register
+    def evaluate_content(self, plan: Holding) -> Steps:
+        ids = yield from self.require(plan.of)
+        parts = yield from self.try_to_find(plan.part)
+        held = [find_holders(ids, (part,), self.workspace, self.timeline) for part in parts if part not in ids]
+        counts = Counter(holder for holders in held for holder in holders)
+        most = len(parts) if plan.most is None else plan.most
+        others = tuple(id for id in ids if not plan.least <= counts[id] <= most)
+        thought = f"Keep those {describe_condition(plan, self.results.count_of)}."
+        return (yield from _combine_sets("minus", ids, others, thought))
 
     @evaluate.register
     def evaluate_steps(self, plan: Alternating) -> Steps:

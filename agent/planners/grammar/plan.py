@@ -81,6 +81,17 @@ class Lacking:
 
 
 @dataclass(frozen=True)
+class Holding:
+    """Those of `of` that have so many of `part` in them: 'the boxes containing three apples'."""
+
+    of: "Plan"
+    part: "Plan"
+    least: int
+    most: int | None = None
+    """None = any number from `least` on."""
+
+
+@dataclass(frozen=True)
 class Located:
     """Those of `of` at a place in the image."""
 
@@ -217,6 +228,7 @@ Plan = (
     | Intersection
     | Related
     | Lacking
+    | Holding
     | Located
     | Inscribed
     | Ranked
@@ -255,7 +267,7 @@ def list_children(plan: Plan) -> list[Plan]:
             return [of] if to is None else [of, to]
         case Encountered(of, to=to) | While(of, to=to) | TimedByEvent(of, to=to):
             return [of, to]
-        case Lacking(of, part):
+        case Lacking(of, part) | Holding(of, part):
             return [of, part]
         case Alternating(of) | OddOne(of):
             return [of]

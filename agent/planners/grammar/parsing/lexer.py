@@ -75,7 +75,7 @@ def load_grammar() -> Lark:
 
 _RELATIONS = {
     "LEFT_OF", "RIGHT_OF", "ABOVE", "BELOW", "INSIDE", "IN", "ON", "UNDER",
-    "TOUCHING", "OVERLAPPING", "NEXT_TO", "LARGER", "SMALLER", "SAME_SIZE", "NEIGHBOUR", "WITHOUT",
+    "TOUCHING", "OVERLAPPING", "NEXT_TO", "LARGER", "SMALLER", "SAME_SIZE", "NEIGHBOUR", "WITHOUT", "HOLDING",
 }  # fmt: skip
 _MODIFIERS = _RELATIONS | {"INSCRIPTION", "BETWEEN", "PLACE", "FROM_SIDE", "NEAREST", "FARTHEST", "TO"}
 _SUPERLATIVES = {
@@ -378,7 +378,7 @@ def _begins_modifier(after: _Tokens) -> bool:
 
 def _lists_relations(before: _Tokens, after: _Tokens) -> bool:
     """Whether a comma joins two relations of one noun: 'left of the tree, below the star'."""
-    if _find_label(after) not in _RELATIONS - {"WITHOUT"} or _find_label(before) != "WORD":
+    if _find_label(after) not in _RELATIONS - {"WITHOUT", "HOLDING"} or _find_label(before) != "WORD":
         return False
     labels = [token.type for token in before]
     start = max((i for i, label in enumerate(labels) if label in ("AND", "EXCEPT", "COMMA")), default=-1)

@@ -13,6 +13,7 @@ from typing import cast
 from agent.planners.grammar.nouns import is_plural, tell_number, to_singular
 from agent.planners.grammar.parsing.syntax import (
     UNRANKED,
+    Content,
     Coordination,
     CountingStart,
     Description,
@@ -107,7 +108,7 @@ class _Normalizer:
                 to, *others = name_by_neighbours([to] if other is None else [to, other])
                 second = self.normalize_term(others[0]) if others else None
                 return replace(modifier, what=replace(what, to=self.normalize_term(to), other=second))
-            case Lack(noun) as what:
+            case (Lack(noun) | Content(noun)) as what:
                 return replace(modifier, what=replace(what, noun=cast(Noun, self.normalize_term(Term(noun)).noun)))
             case Description(nouns) as what:
                 named = name_by_neighbours([Term(noun) for noun in nouns])

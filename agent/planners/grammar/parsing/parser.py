@@ -14,6 +14,7 @@ from agent.planners.grammar.parsing.lexer import MAX_LETTERS, load_grammar
 from agent.planners.grammar.parsing.syntax import (
     UNRANKED,
     AnswerMembership,
+    Content,
     Coordination,
     CountingStart,
     Description,
@@ -321,6 +322,13 @@ class _SyntaxBuilder(Transformer[Token, Any]):
         if not named or _is_verb(noun.words[-1]):  # "without 2", "without smiling"
             raise QuerySyntaxError("without what can be looked for")
         return Modifier(Lack(noun), negation is not None, *_read_verb(verb))
+
+    def build_content(self, verb: Token | None, negation: Token | None, mark: Token, noun: Noun) -> Modifier:
+        if noun.kind != "named" or noun.ranking != UNRANKED:
+            raise QuerySyntaxError("so many of what can be looked for")
+        least, most = mark.strip("<>").split("_")[1:]
+        content = Content(replace(noun, determiner=""), int(least), int(most) if most else None)
+        return Modifier(content, negation is not None, *_read_verb(verb))
 
     def build_description(self, verb: Token, negation: Token | None, noun: Noun) -> Modifier:
         return Modifier(Description((noun,)), negation is not None, *_read_verb(verb))

@@ -85,6 +85,15 @@ class Lack:
 
 
 @dataclass(frozen=True)
+class Content:
+    """How many of something are in it: 'containing three apples'."""
+
+    noun: Noun
+    least: int
+    most: int | None
+
+
+@dataclass(frozen=True)
 class Inscription:
     """What something says: 'that says milk'."""
 
@@ -139,6 +148,7 @@ class Modifier:
         Location
         | Relationship
         | Lack
+        | Content
         | Inscription
         | Description
         | Proximity

@@ -2,7 +2,8 @@
 
 import re
 
-from agent.planners.grammar.vocabulary import ORDINALS
+from agent.planners.grammar.text.numerals import read_number
+from agent.planners.grammar.vocabulary import NUMERALS, ORDINALS
 
 
 def mark_constructions(text: str, *, in_conversation: bool = False) -> str:
@@ -19,9 +20,12 @@ def mark_constructions(text: str, *, in_conversation: bool = False) -> str:
     ('the circles touching <each_other>', '<every_3_3> star')
     >>> mark_constructions("show me the ripe banana's left neighbour")
     'show me the object <left_of_neighbour> the ripe banana'
+    >>> mark_constructions("boxes containing three apples"), mark_constructions("a cup with at least 2 spoons in it")
+    ('boxes <holding_3_3> apples', 'a cup <holding_2_> spoons')
     """
     for pattern, mark in _CONSTRUCTIONS:
         text = pattern.sub(mark, text)
+    text = _WITH_IN_IT.sub(_mark_holding, _CONTAINING.sub(_mark_holding, text))
     text = _NEIGHBOUR_OF.sub(_mark_neighbour, _OWNED_NEIGHBOUR.sub(_mark_neighbour, text))
     return text if in_conversation else _EVERY_NTH.sub(_mark_every, text)
 
@@ -44,6 +48,17 @@ _EVERY_NTH = re.compile(
     rf"\b(?:every|each) (?:single )?(?:(?P<other>other|2nd|second)|(?P<nth>{'|'.join(ORDINALS[2:])}|\d{{1,2}}th|3rd))\b"
     r"(?= (?!than\b|hand\b|floor\b|place\b|aid\b)\w)"
 )
+_AMOUNT = (
+    r"(?P<amount>exactly|precisely|just|only|at least|no (?:fewer|less) than|at most|up to|(?:no|not) more than"
+    r"|more than|over|fewer than|less than) "
+)
+_NUMBER = rf"(?P<number>{'|'.join(NUMERALS)}|\d{{1,3}}) "
+_CONTAINING = re.compile(rf"\b(?:(?:that|which) )?contain(?:s|ing)? (?:{_AMOUNT})?{_NUMBER}(?P<things>)(?=[a-z])")
+_WITH_IN_IT = re.compile(
+    rf"\b(?:(?:(?:that|which) )?(?:has|have)|with|having) (?:{_AMOUNT})?{_NUMBER}(?P<things>[a-z]\w*(?: \w+){{0,3}}?)"
+    r" (?:inside of|inside|within|in) (?:it|them)\b"
+)
+"""What is counted in each of several things. Without 'in it', what something 'has' may be a part of its name."""
 _CONSTRUCTIONS = [
     (re.compile(pattern), mark)
     for pattern, mark in [
@@ -76,6 +91,23 @@ def _mark_neighbour(found: re.Match[str]) -> str:
     if found["many"]:
         return f"the objects next to {found['owner']}"
     return f"the object closest to {found['owner']}"
+
+
+def _mark_holding(found: re.Match[str]) -> str:
+    """Return the mark of how many are meant: a number alone says exactly so many."""
+    number = read_number(found["number"])
+    match (found["amount"] or "").split(" "):
+        case ["at", "least"] | ["no", "fewer" | "less", _]:
+            least, most = number, ""
+        case ["more", _] | ["over"]:
+            least, most = number + 1, ""
+        case ["at", "most"] | ["up", "to"] | ["no" | "not", "more", _]:
+            least, most = 0, str(number)
+        case ["fewer" | "less", _]:
+            least, most = 0, str(max(0, number - 1))
+        case _:
+            least, most = number, str(number)
+    return f"<holding_{least}_{most}> {found['things']}"
 
 
 def _mark_every(found: re.Match[str]) -> str:

@@ -19,6 +19,11 @@ READINGS = {
     "the two dogs closest to each other": "rank(dog, +distance, 2, dog)",
     "the cup left of the banana's right neighbour": "left_of(cup, nearest(right_of(object, banana), banana))",
     "every 4th star from the top": "every(star, +y, #4, 4)",
+    "boxes containing three apples": "holds(box, apple, 3 to 3)",
+    "the boxes that contain at least two red apples on the left": "left(holds(box, red apple, 2 to any))",
+    "plates with more than one cup in them": "holds(plate, cup, 2 to any)",
+    "the bowl that has at most 2 eggs in it": "holds(bowl, egg, 0 to 2)",
+    "largest box containing fewer than 4 balls": "rank(holds(box, ball, 0 to 3), -size)",
     "all squares but one": "(square - rank(square, +score))",
     "the cups. not the red ones. and the plate.": "((cup - (cup & red cup)) + plate)",
     "stars. they should not be red.": "(star - (star & red star))",
@@ -64,6 +69,28 @@ def test_a_possession_that_is_not_found_is_the_nearest_one_and_told():
     episode = run(Task(Image(np.zeros((20, 40, 3), np.uint8)), "the dog's bowl"), GrammarPlanner(), Sam3(backend))
     assert np.array_equal(episode.answer.masks, masks[1:2])
     assert "nearest to 'dog' was taken" in episode.message
+
+
+def test_what_something_contains_is_counted_for_each_of_them():
+    masks = np.zeros((7, 20, 60), bool)
+    for row, left in enumerate((0, 20, 40)):
+        masks[row, 2:18, left : left + 18] = True
+    for row, left in enumerate((2, 22, 28, 42), start=3):  # one ball in the first box, two in the second, one
+        masks[row, 8:11, left : left + 3] = True
+    rows = {"box": masks[:3], "ball": masks[3:], "egg": masks[:0]}
+    found = {phrase: find_boxes(held, phrase) for phrase, held in rows.items()}
+    image, sam3 = Image(np.zeros((20, 60, 3), np.uint8)), Sam3(ScriptedBackend({None: found}))
+
+    def ask(query):
+        episode = run(Task(image, query), GrammarPlanner(), sam3)
+        return episode.current_ids, episode.message
+
+    assert ask("boxes containing two balls")[0] == (2,)
+    assert ask("boxes that contain at most one ball")[0] == (1, 3)
+    assert ask("boxes with at least 1 ball in them")[0] == (1, 2, 3)
+    for query in ("boxes containing three balls", "boxes containing two eggs"):
+        ids, message = ask(query)
+        assert (ids, "exactly" in message) == ((), True)
 
 
 def test_words_of_their_own_are_no_typos():
