@@ -313,11 +313,13 @@ def _load_chat_planner(
 
 
 def _check_strategy(strategy: str | None, toolset: Toolset) -> None:
-    """Raise PlannerError for a strategy that there is not, or not with this toolset, before a model is loaded."""
+    """Raise PlannerError for a strategy that cannot be had, or not with this toolset, before a model is loaded."""
     from agent.planners.strategies.options import Strategies
 
     if strategy is not None:
-        Strategies.parse(strategy).require_toolset(toolset)
+        strategies = Strategies.parse(strategy)
+        strategies.require_toolset(toolset)
+        strategies.load_thesaurus()
 
 
 def _list_parameters(load: Callable[..., Any]) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, fields
 
 from agent.core.errors import PlannerError
 from agent.core.tools.toolset import Toolset
+from agent.planners.strategies.thesaurus import Thesaurus, load_thesaurus
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,8 @@ class Strategies:
     """A query that the grammar reads whole, and that SAM 3 answers with certainty, needs no model."""
     stop_rule: bool = False
     """A further question is asked only while it promises enough for its tokens."""
+    thesaurus: bool = False
+    """Other names that WordNet has for the likeliest phrase are looked for in the same batch."""
 
     @classmethod
     def parse(cls, text: str | Iterable[str]) -> "Strategies":
@@ -69,6 +72,17 @@ class Strategies:
                 f"--strategy is for images and the toolset 'workspace', got the toolset {toolset.name!r}; leave"
                 " --strategy out"
             )
+
+    def load_thesaurus(self) -> Thesaurus | None:
+        """Load what 'thesaurus' needs.
+
+        Returns:
+            None where it is switched off.
+
+        Raises:
+            PlannerError: It is not there.
+        """
+        return load_thesaurus() if self.thesaurus else None
 
     @property
     def names(self) -> tuple[str, ...]:

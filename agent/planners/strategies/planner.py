@@ -24,14 +24,15 @@ from agent.planners.strategies.evidence import Look, compute_logit, compute_prob
 from agent.planners.strategies.options import Strategies
 from agent.planners.strategies.progress import Progress, count_known, is_follow_up
 from agent.planners.strategies.replies import CheckAnswer, Compare, Propose, ProposeNext, SmallTool, read_reply_as
-from agent.planners.strategies.router import route_query
+from agent.planners.strategies.router import list_readings, route_query
 from agent.planners.strategies.stopping import is_worth_asking
+from agent.planners.strategies.thesaurus import Thesaurus, list_related_phrases
 from agent.tools import WORKSPACE
 from agent.tools.combine import Combine
 from agent.tools.examine import Examine
 from agent.tools.finish import Answer, ReportNoMask
 from agent.tools.refine import Refine
-from agent.tools.segment import Segment
+from agent.tools.segment import MAX_PHRASES, Segment
 
 ROUNDS = 2
 """Proposals before the best that was found is the answer."""
@@ -71,6 +72,7 @@ class StrategyPlanner(ChatPlanner):
         view: View | None = None,
         strategies: Strategies | None = None,
         budget: Budget = DEFAULT_BUDGET,
+        thesaurus: Thesaurus | None = None,
     ) -> None:
         """Make a planner.
 
@@ -80,14 +82,16 @@ class StrategyPlanner(ChatPlanner):
             view: How the model sees episodes.
             strategies: Those that are switched on; default: none but the short questions.
             budget: Its tokens are what the stop rule has to spend.
+            thesaurus: Where the strategy 'thesaurus' looks; default: WordNet's files on this machine.
 
         Raises:
-            PlannerError: The toolset is none of the workspace.
+            PlannerError: The toolset is none of the workspace, or there is no thesaurus where one is needed.
         """
         super().__init__(model, toolset=toolset, view=view)
         self.strategies = strategies or Strategies()
         self.strategies.require_toolset(toolset)
         self.budget = budget
+        self.thesaurus = thesaurus or self.strategies.load_thesaurus()
 
     def with_model(self, model: ChatModel) -> "StrategyPlanner":
         """Make the same planner with another model, such as one that records.
@@ -99,7 +103,12 @@ class StrategyPlanner(ChatPlanner):
             A planner that asks the same questions.
         """
         return StrategyPlanner(
-            model, toolset=self.toolset, view=self.view, strategies=self.strategies, budget=self.budget
+            model,
+            toolset=self.toolset,
+            view=self.view,
+            strategies=self.strategies,
+            budget=self.budget,
+            thesaurus=self.thesaurus,
         )
 
     # --- what to do next ----------------------------------------------------------------------------------------------
@@ -140,7 +149,7 @@ class StrategyPlanner(ChatPlanner):
             proposal = Propose(phrases=[episode.task.query.strip()[:80] or "object"])
         tried = [search.phrase for search in episode.searches]
         fresh = [phrase for phrase in proposal.phrases if phrase not in tried]
-        fresh = fresh or [_drop_adjectives(proposal.phrases[0])]
+        fresh = self._add_readings(fresh or [_drop_adjectives(proposal.phrases[0])], tried, episode.task.query)
         plan = self._build_plan(proposal, progress)
         return replace(Segment(phrases=fresh).to_decision(proposal.reading), usage=usage, plan=plan)
 
@@ -160,6 +169,14 @@ class StrategyPlanner(ChatPlanner):
             return replace(ReportNoMask().to_decision(proposal.reading), usage=usage)
         call = Segment(phrases=fresh) if fresh else Combine(op="union", a=among, b=[])
         return replace(call.to_decision(proposal.reading), usage=usage, plan=plan)
+
+    def _add_readings(self, phrases: Sequence[str], tried: Sequence[str], query: str) -> list[str]:
+        """Add what the grammar reads, and what else the first phrase may be called, as far as a search has room."""
+        others = list_readings(query) if self.strategies.hypotheses else []
+        if self.thesaurus is not None and self.strategies.thesaurus:
+            others += list_related_phrases(phrases[0], self.thesaurus)
+        fresh = [name for name in others if name not in tried]
+        return list(dict.fromkeys([*phrases, *fresh]))[:MAX_PHRASES]
 
     def _build_plan(self, proposal: Propose, progress: Progress) -> dict[str, Any]:
         return {

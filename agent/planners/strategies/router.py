@@ -2,6 +2,7 @@
 
 from agent.core.episode import Decision, Episode
 from agent.planners.grammar.interpretation import interpret_query
+from agent.planners.grammar.plan import target_phrases
 from agent.planners.grammar.planner import GrammarPlanner
 
 CERTAIN = 0.7
@@ -27,6 +28,21 @@ def route_query(episode: Episode) -> Decision | None:
     if decision.tool == "answer" and not _is_certain(episode):
         return None
     return decision
+
+
+def list_readings(query: str) -> list[str]:
+    """List the noun phrases that the grammar would look for; none where it does not read all of the query.
+
+    Args:
+        query: Any text.
+
+    >>> list_readings("the largest cup on the table"), list_readings("something to drink from")
+    (['cup'], [])
+    """
+    reading = interpret_query(query)
+    if not reading.complete or reading.plan is None or reading.question:
+        return []
+    return [phrase.text for phrase in target_phrases(reading.plan)]
 
 
 def _is_certain(episode: Episode) -> bool:

@@ -73,6 +73,15 @@ def test_hypotheses_share_one_encode_and_the_models_box_is_a_rival(kitchen, kitc
     assert "refine" not in list_tools(without)
 
 
+def test_what_the_grammar_reads_is_one_of_the_hypotheses(kitchen, kitchen_sam3):
+    answers = {"propose": [propose("mug")]}
+    for query, phrases in (("the largest red cup", ["mug", "red cup"]), ("a thing to drink from", ["mug"])):
+        episode = answer_query(kitchen, kitchen_sam3, "hypotheses", query=query, answers=answers)
+        assert [search.phrase for search in episode.searches][: len(phrases)] == phrases
+    without = answer_query(kitchen, kitchen_sam3, "second-looks", query="the largest red cup", answers=answers)
+    assert [search.phrase for search in without.searches][0:1] == ["mug"]
+
+
 def test_one_object_under_several_phrases_is_judged_once(kitchen, kitchen_sam3):
     answers = {"propose": [propose("red cup", "cup")]}
     episode = answer_query(kitchen, kitchen_sam3, "hypotheses", answers=answers)
