@@ -7,7 +7,13 @@ from typer.testing import CliRunner
 
 from agent.cli.main import app
 from evals.reports.summary import Summary, SummaryRow
-from evals.studies.published import MAIN_BENCHMARKS, format_comparison_table, load_published_runs
+from evals.studies.published import (
+    MAIN_BENCHMARKS,
+    format_comparison_table,
+    format_further_table,
+    load_further_runs,
+    load_published_runs,
+)
 
 
 def test_the_published_numbers_are_consistent_with_each_other():
@@ -75,3 +81,39 @@ def test_a_finished_run_fills_its_cells_and_a_part_of_one_does_not(tmp_path):
     assert [line for line in rows[2:] if "|  |" not in line] == [
         line for line in rows if "giou 62.5, ciou 50.0" in line
     ]
+
+
+def test_splits_that_others_are_quoted_on_are_commands_too_and_filled_by_their_runs(tmp_path, monkeypatch):
+    runs = load_further_runs()
+    names = {(run.dataset, run.split) for run in runs}
+    assert len(names) == len(runs) == 6 + 6 + 2
+    monkeypatch.chdir(tmp_path)
+    for run in {run.dataset: run for run in runs}.values():
+        words = shlex.split(run.format_command(tmp_path))
+        done = CliRunner().invoke(app, words[words.index("sam3-agent") + 1 :])
+        assert (done.exit_code, "nothing is downloaded here: get it from" in done.stderr) == (2, True)
+    [run] = [run for run in runs if (run.dataset, run.split) == ("pbench", "level_2")]
+    write_run(tmp_path / run.folder_name, run.dataset, run.split, "f1", 0.4)
+    [line] = [line for line in format_further_table(runs, tmp_path).splitlines() if "pbench level_2" in line]
+    assert "| f1 | SAM 3 24.6, Falcon Perception 0.6B 38.0 | f1 40.0 |" in line
+
+
+def write_run(folder, dataset, split, headline, value):
+    row = SummaryRow(name="all", samples=1, value=value, low=value, high=value)
+    summary = Summary(
+        dataset=dataset,
+        task="1",
+        split=split,
+        headline=headline,
+        metrics={headline: value},
+        metrics_of_successes={},
+        overall=row,
+        slices=(),
+        per_sample={},
+        statuses={},
+        empty=0,
+        unasked=0,
+    )
+    folder.mkdir()
+    (folder / "scores.json").write_text(summary.model_dump_json())
+    (folder / "manifest.json").write_text(json.dumps({"testing_only": False}))
