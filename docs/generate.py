@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 
 if TYPE_CHECKING:
-    from evals.studies.published import PublishedRun
+    from evals.studies.published import FurtherRun, PublishedRun
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -571,6 +571,25 @@ def requests() -> str:
     return table(["masks", "way", "requests", "rounds that wait", "prompt and image tokens"], rows)
 
 
+def follow_ups() -> str:
+    """Return what each turn of a conversation costs a language model, in each way of going on."""
+    found = json.loads((SPEED / "follow-ups.json").read_text(encoding="utf-8"))["ways"]
+    later = {way: sum(turn["tokens"] for turn in turns[1:]) for way, turns in found.items()}
+    most = max(later.values())
+    rows = [
+        [
+            way,
+            *(f"{turn['tokens']:,}" for turn in turns),
+            str(sum(turn["requests"] for turn in turns[1:])),
+            f"{100 * (1 - later[way] / most):.0f} %",
+        ]
+        for way, turns in found.items()
+    ]
+    numbers = range(1, len(next(iter(found.values()))) + 1)
+    head = ["way", *(f"turn {number}" for number in numbers), "requests of follow-ups", "tokens saved in follow-ups"]
+    return table(head, rows)
+
+
 def official_code() -> str:
     """Return each metric beside its official code on the committed cases."""
     from evals.metrics.official.cases import FAMILIES, compare_family
@@ -597,15 +616,23 @@ def published_video_numbers() -> str:
     return _tabulate_published(load_published_runs(videos=True))
 
 
+def further_numbers() -> str:
+    """Return the numbers of others on PBench, RefCOCOm and ConverSeg in the same way."""
+    from evals.studies.published import load_further_runs
+
+    runs = load_further_runs()
+    rows = [[f"{run.dataset} {run.split}", run.metric, _list_numbers(run.others), ""] for run in runs]
+    return _add_commands(table(["benchmark", "metric", "others", "ours"], rows), runs)
+
+
 def _tabulate_published(runs: "Sequence[PublishedRun]") -> str:
     rows = [[run.name, f"{run.dataset} {run.split}", _list_numbers(run.published), ""] for run in runs]
-    commands = "\n".join(run.format_command(Path("runs")) for run in runs)
-    return "\n\n".join(
-        [
-            table(["language model", "benchmark", "published", "ours"], rows),
-            f'??? note "The command of each run, in the order of the table"\n\n{_indent(fence("text", commands))}',
-        ]
-    )
+    return _add_commands(table(["language model", "benchmark", "published", "ours"], rows), runs)
+
+
+def _add_commands(rows: str, runs: "Sequence[PublishedRun | FurtherRun]") -> str:
+    commands = fence("text", "\n".join(run.format_command(Path("runs")) for run in runs))
+    return f'{rows}\n\n??? note "The command of each run, in the order of the table"\n\n{_indent(commands)}'
 
 
 def _list_numbers(numbers: Mapping[str, float]) -> str:
@@ -673,8 +700,10 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "strategy-fit": strategy_fit,
     "scenes": scenes,
     "requests": requests,
+    "follow-ups": follow_ups,
     "official-code": official_code,
     "published-numbers": published_numbers,
+    "further-numbers": further_numbers,
     "published-video-numbers": published_video_numbers,
     **{f"bench/{name}": speed_table(name) for name in SPEED_TABLES},
 }

@@ -2,11 +2,12 @@
 
 `eval make-scenes` writes the data, `eval run` asks GrammarPlanner and the embedded SAM 3, and the `scores.json` of all
 runs become one table. Run again with the same `--out`, it goes on where it stopped. SA-Co's phrases go to SAM 3 alone.
+What a file of `--save` holds of other data sets stays in it.
 """
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from agent.cli.main import app
@@ -21,15 +22,19 @@ SPLITS = {
     "own": "all",
     "omnilabel": "val",
     "saco-gold": "metaclip",
+    "pbench": "level_0",
+    "refcocom": "val_object_part",
+    "converseg": "human_annotated",
 }
 """Data set -> its split among the generated ones."""
 TOOLSET_NAMES = ("workspace", "paper")
 
 
-def run_benchmarks(out: Path, number: int) -> Iterator[tuple[str, str, Path]]:
+def run_benchmarks(out: Path, number: int, names: Sequence[str] = tuple(SPLITS)) -> Iterator[tuple[str, str, Path]]:
     """Yield (data set, toolset, folder of the finished run), one run after the other."""
     _run_eval("make-scenes", "--out", out / "data", "--number", number)
-    for name, split in SPLITS.items():
+    for name in names:
+        split = SPLITS[name]
         for toolset in TOOLSET_NAMES:
             run = out / "runs" / f"{name}-{toolset}"
             words = ("run", name, "--data", out / "data" / name, "--split", split, "--out", run)
@@ -76,11 +81,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--out", type=Path, default=Path("out/scenes"), help="folder for data and runs")
     parser.add_argument("--number", type=int, default=300, help="queries in each format")
-    parser.add_argument("--save", type=Path, help=f"write the numbers as JSON, e.g. {RESULTS.name}")
+    parser.add_argument("--only", nargs="+", choices=SPLITS, default=tuple(SPLITS), help="these data sets alone")
+    parser.add_argument("--save", type=Path, help=f"write the numbers as JSON into a file such as {RESULTS.name}")
     options = parser.parse_args()
-    results: dict[str, dict[str, dict]] = {}
-    for name, toolset, run in run_benchmarks(options.out, options.number):
-        results.setdefault(name, {})[toolset] = summarize_run(run)
+    known = json.loads(options.save.read_text("utf-8")) if options.save and options.save.exists() else {}
+    found: dict[str, dict[str, dict]] = {}
+    for name, toolset, run in run_benchmarks(options.out, options.number, options.only):
+        found.setdefault(name, {})[toolset] = summarize_run(run)
+    results = {name: (known | found)[name] for name in SPLITS if name in known | found}
     print(format_scores(results))
     if options.save:
         options.save.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")

@@ -21,7 +21,7 @@ from bench.harness.plots import plot_table
 from bench.harness.tables import Table
 from bench.harness.tokens import LEAST, MOST, SIDE, compute_image_tokens, load_token_counter
 from bench.harness.workload import Workload, list_phrases, make_image
-from bench.suites import toolsets
+from bench.suites import follow_ups, toolsets
 from bench.suites.baselines import find_non_overlapping
 from bench.suites.baselines import segment_as_published as published_way
 from bench.suites.drawing import draw_blob_scene
@@ -239,3 +239,14 @@ def test_memory_in_the_course_of_a_long_video_is_told_as_it_goes():
     assert [row[:2] for row in last.rows] == [(15, OBJECTS), (16, OBJECTS)]
     allocated = [row[2] for row in last.rows]
     assert abs(allocated[1] - allocated[0]) < 0.05 * allocated[0]
+
+
+def test_a_follow_up_costs_less_than_asking_anew_in_the_committed_numbers_and_when_they_are_made():
+    committed = json.loads((Path(__file__).parents[2] / "benchmarks/results/speed/follow-ups.json").read_text())
+    later = {way: sum(turn["tokens"] for turn in turns[1:]) for way, turns in committed["ways"].items()}
+    assert min(later, key=later.__getitem__) == follow_ups.SHORT
+    assert max(later, key=later.__getitem__) == follow_ups.ANEW
+    made = follow_ups.play_conversation(follow_ups.SHORT)
+    assert [cost.requests for cost in made] == [turn["requests"] for turn in committed["ways"][follow_ups.SHORT]]
+    if committed["text_tokens_by"] == load_token_counter()[1]:
+        assert [cost.tokens for cost in made] == [turn["tokens"] for turn in committed["ways"][follow_ups.SHORT]]
