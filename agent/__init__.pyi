@@ -29,6 +29,7 @@ from .planners.loading import load_model, load_planner
 from .planners.scripted import ReplayPlanner, ScriptedPlanner, ScriptEntry
 from .planners.strategies.options import Strategies
 from .planners.strategies.planner import StrategyPlanner
+from .planners.strategies.thesaurus import Thesaurus
 from .records.episode_file import Transcript, load_episode, save_episode
 from .records.provenance import Provenance
 from .report.html import write_html
@@ -79,6 +80,7 @@ __all__ = [
     "Strategies",
     "StrategyPlanner",
     "Task",
+    "Thesaurus",
     "Timeline",
     "Tool",
     "ToolCall",

@@ -21,10 +21,24 @@ _WIDER = ("@", "@i")
 
 
 class Thesaurus(Protocol):
-    """A source of other names for a noun."""
+    """A source of other names for a noun.
+
+    Example:
+        >>> from agent.planners.strategies.thesaurus import FixedThesaurus
+        >>> known: Thesaurus = FixedThesaurus({"sofa": ("couch",)})
+        >>> known.list_related("sofa")
+        ('couch',)
+    """
 
     def list_related(self, noun: str) -> Sequence[str]:
-        """List other names of a noun in the singular, the nearest first; none for a noun that it lacks."""
+        """List other names of a noun.
+
+        Args:
+            noun: In the singular; several words with spaces between them.
+
+        Returns:
+            The nearest first; none for a noun that it lacks.
+        """
 
 
 @dataclass(frozen=True)
