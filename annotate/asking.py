@@ -14,7 +14,7 @@ import numpy as np
 
 from annotate.shards import Row
 from annotate.sources.base import Item
-from sam3_tool.errors import ImageError
+from sam3_tool.errors import ImageError, mask_passwords
 from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.prompts import ConceptPrompt
@@ -51,7 +51,7 @@ def describe_sam3(sam3: Sam3) -> dict[str, Any]:
 
 def build_error_row(item: Item, error: BaseException, kind: str = "") -> Row:
     """The one row of an image that could not be answered."""
-    text = " ".join(str(error).split())[:MAX_ERROR_LETTERS] or type(error).__name__
+    text = mask_passwords(" ".join(str(error).split()))[:MAX_ERROR_LETTERS] or type(error).__name__
     return Row(
         item.index,
         item.name,

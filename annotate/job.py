@@ -41,11 +41,16 @@ class Job:
         """The folder of the results."""
         return ShardFolder(self.out)
 
-    def prepare_folder(self) -> None:
-        """Make the folder, or check that it is of the same run. Raises AnnotationError or OutputError."""
+    def prepare_folder(self) -> list[Path]:
+        """Make the folder, or check that it is of the same run. Raises AnnotationError or OutputError.
+
+        Returns the folders that were not there, the innermost first.
+        """
         check_plan(self.out, self.plan)
+        made = [folder for folder in (self.out, *self.out.parents) if not folder.exists()]
         with raise_output_errors(self.out, OutputError):
             self.folder.make_folders()
+        return made
 
     def reopen_errors(self) -> int:
         """Let every image that could not be answered be asked again; return how many there are."""

@@ -92,6 +92,13 @@ to_values = attrgetter(*SCHEMA.names)
 """The values of a row, in the order of the columns."""
 
 
+def remove_empty_folders(folders: Iterable[Path]) -> None:
+    """Remove those of these folders, the innermost first, that have nothing in them."""
+    for folder in folders:
+        with suppress(OSError):  # there is something in it
+            folder.rmdir()
+
+
 @dataclass(frozen=True)
 class Summary:
     """What is in shard files, added up.
@@ -178,9 +185,7 @@ class ShardFolder:
 
     def remove_empty_folders(self) -> None:
         """Leave nothing behind of a run that could not begin."""
-        for name in (SHARDS, PARTS, CLAIMS, ""):
-            with suppress(OSError):  # there is something in it
-                (self.path / name).rmdir()
+        remove_empty_folders(self.path / name for name in (SHARDS, PARTS, CLAIMS, ""))
 
     def get_shard_path(self, number: int) -> Path:
         return self.path / SHARDS / f"shard-{number:06d}.parquet"

@@ -37,8 +37,29 @@
     └── ToolError               a mistake that the planner can mend, written to it   (agent.core.errors)
 
 Whoever talks to a person catches `UserError` and nothing else. Every other exception is a defect and keeps its
-traceback.
+traceback. No message shows a password that stood in an address.
 """
+
+import re
+
+_USER_INFO = re.compile(
+    r"""([A-Za-z][A-Za-z0-9+.-]+:/{1,2})  # a path that was made of an address has one slash
+    (?:[^\s/?#"<>]{1,4096}               # a name and a password, as they should be written
+    |[^\s/?#:@\["<>]{0,256}:(?!\d*(?:[/?#\s]|$))[^\s"<>]{1,4096})  # with a slash, so that the host seems to end there
+    @""",
+    re.VERBOSE,
+)
+
+
+def mask_passwords(text: str) -> str:
+    """Return a text as it may be shown or written: addresses in it have *** in place of a name and a password.
+
+    >>> mask_passwords("https://me:secret@example.org/a.png: allow its host with --allow-url HOST")
+    'https://***@example.org/a.png: allow its host with --allow-url HOST'
+    >>> mask_passwords("https://example.org:8000/@me/a.png")
+    'https://example.org:8000/@me/a.png'
+    """
+    return _USER_INFO.sub(r"\1***@", text) if "@" in text else text
 
 
 class Sam3AgentError(Exception):
@@ -46,7 +67,13 @@ class Sam3AgentError(Exception):
 
     >>> issubclass(CheckpointError, UserError) and issubclass(UserError, Sam3AgentError)
     True
+    >>> str(UserError("http://me:secret@localhost:8000/v1 answers nothing"))
+    'http://***@localhost:8000/v1 answers nothing'
     """
+
+    def __init__(self, *told: object) -> None:
+        """Say what is wrong, in one sentence."""
+        super().__init__(*(mask_passwords(part) if isinstance(part, str) else part for part in told))
 
 
 class UserError(Sam3AgentError):

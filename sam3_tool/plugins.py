@@ -13,11 +13,20 @@ The parts of this project are registered in the same way, so that nothing is pos
 
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
+from threading import RLock
 from typing import Any, Literal
 
 from sam3_tool.errors import UserError
 
 Group = Literal["commands", "backends", "tools", "planners", "models", "datasets", "exporters"]
+
+
+import_lock = RLock()
+"""Held while a part, or the libraries that it runs on, are imported.
+
+A server loads SAM 3 and its planner in threads, and both begin with PyTorch, whose modules import each other in
+circles. Python lets two threads that meet in a circle go on with modules that are half made, and one of them fails.
+"""
 
 
 class PluginError(UserError, LookupError):
@@ -63,7 +72,8 @@ def load_plugin(group: Group, name: str) -> Any:
             f"there is no {group.removesuffix('s')} {name!r}; there are {', '.join(sorted(points)) or 'none'}"
         )
     try:
-        return points[name].load()
+        with import_lock:
+            return points[name].load()
     except (ImportError, AttributeError) as error:
         if _is_ours(points[name]):
             raise

@@ -10,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 from agent.core.errors import UsageError
 from agent.sources.opening import has_subject_name, open_subject
-from sam3_tool.errors import PathError
+from sam3_tool.errors import PathError, mask_passwords
 from sam3_tool.image import Image
 from sam3_tool.image_files.file_kinds import HEAD_BYTES, is_plain_text
 from sam3_tool.system.file_names import sanitize_file_name
@@ -35,7 +35,7 @@ class SourceItem:
     """
 
     source: str
-    """As people know it: a path, a URL, or "-"."""
+    """As people know it: a path, a URL without the password in it, or "-"."""
     held: Path | str | bytes | Image | Video
     """Where it is: a path, a URL, the content of a file; or the image or the video itself."""
 
@@ -46,8 +46,7 @@ class SourceItem:
             case Path():
                 return self.held.name
             case str():
-                parts = urlsplit(self.held)
-                return PurePosixPath(unquote(parts.path)).name or parts.hostname or ""
+                return _name_url(self.held)
             case bytes():
                 return _STDIN_NAME
         return ""
@@ -86,6 +85,15 @@ class Expansion:
     """A sentence for each thing that was left out."""
     is_single: bool = False
     """Whether one image or video was named, and not many that happen to be one."""
+
+
+def _name_url(url: str) -> str:
+    """The name of the file that a URL leads to, else its host; "" for what no one can take apart."""
+    try:
+        parts = urlsplit(mask_passwords(url))
+        return PurePosixPath(unquote(parts.path)).name or parts.hostname or ""
+    except ValueError:  # half a pair of brackets
+        return ""
 
 
 def is_url(text: str) -> bool:
@@ -134,7 +142,7 @@ def _expand_source(source: str, each: bool, read_stdin: Callable[[], bytes] | No
     if source == STDIN:
         return _expand_stdin(read_stdin)
     if is_url(source):
-        return Expansion((SourceItem(source, source),), is_single=not each)
+        return Expansion((SourceItem(mask_passwords(source), source),), is_single=not each)
     path = expand_path(source)
     if each and is_folder(path):
         return _choose_subjects(source, _list_folder(source, path))
@@ -195,7 +203,7 @@ def _read_list(source: str, content: bytes, folder: Path) -> Iterator[SourceItem
         raise UsageError(f"{source}: no line names anything; expected one path or URL on each line")
     for number, line in named:
         if is_url(line):
-            yield SourceItem(line, line)
+            yield SourceItem(mask_passwords(line), line)
             continue
         try:
             path = expand_path(line)

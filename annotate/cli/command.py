@@ -287,13 +287,18 @@ def run_job(
 
     Returns what there is, and what is to be said of it.
     """
-    job.prepare_folder()
+    from annotate.shards import remove_empty_folders
+
+    made = job.prepare_folder()
     if retry_errors:
         print_note(display, f"{job.reopen_errors():,} images that could not be answered are asked again")
     if before := job.build_meter().done:
         print_note(display, f"{before:,} of {job.plan.images:,} images in {job.out} are done, and are not asked again")
     with report_errors(lambda: describe_rest(job)):
-        job.run()
+        try:
+            job.run()
+        finally:
+            remove_empty_folders(made)
     summary = job.sum_up()
     if left := job.plan.shards - len(job.folder.find_done()):
         others = f"{left:,} of {job.plan.shards:,} shards are those of other machines"

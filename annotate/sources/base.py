@@ -7,6 +7,7 @@ from hashlib import sha256
 from itertools import islice
 from typing import Protocol
 
+from sam3_tool.errors import mask_passwords
 from sam3_tool.image import Image
 
 
@@ -27,8 +28,11 @@ class Item:
 
     @property
     def name(self) -> str:
-        """The name as text. Bytes that are no UTF-8 are written as backslash, x and two digits."""
-        return self.raw_name.decode("utf-8", "backslashreplace")
+        """The name as text, to be shown and written: bytes that are no UTF-8 as backslash, x and two digits.
+
+        A URL is without the password in it.
+        """
+        return mask_passwords(self.raw_name.decode("utf-8", "backslashreplace"))
 
 
 class ImageReader(Protocol):

@@ -10,7 +10,7 @@ from typing import Any
 
 from annotate.errors import SourceError
 from annotate.sources.base import Item, Listing
-from sam3_tool.errors import ImageError, MissingPackageError
+from sam3_tool.errors import ImageError, MissingPackageError, mask_passwords
 from sam3_tool.image import Image
 from sam3_tool.system.files import decode_text
 from sam3_tool.system.paths import is_folder, is_there
@@ -35,7 +35,9 @@ class ListReader:
 
     def read_bytes(self, item: Item) -> bytes:
         """Read the image's file as it is. Raises ImageError or OSError."""
-        return _fetch_url(item.name) if _URL.match(item.raw_name) else self._get_path(item).read_bytes()
+        if _URL.match(item.raw_name):
+            return _fetch_url(item.raw_name.decode("utf-8", "backslashreplace"))
+        return self._get_path(item).read_bytes()
 
     def is_there(self) -> bool:
         """Whether the folder is there."""
@@ -100,7 +102,7 @@ def _check_schemes(file: Path, names: Sequence[bytes], *, allow_urls: bool) -> N
     urls = {match[1].decode(): name for name in names if (match := _URL.match(name))}
     for scheme, name in urls.items():
         if not allow_urls:
-            shown = name.decode("utf-8", "backslashreplace")[:100]
+            shown = mask_passwords(name.decode("utf-8", "backslashreplace"))[:100]
             raise SourceError(f"{file} holds URLs, e.g. {shown}; add --allow-urls to have them fetched")
         _check_scheme(scheme)
 

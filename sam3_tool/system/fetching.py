@@ -14,6 +14,7 @@ from typing import Literal
 import httpx2
 
 from sam3_tool.errors import UserError
+from sam3_tool.system.servers import mask_address
 
 log = logging.getLogger(__name__)
 
@@ -295,7 +296,7 @@ def _parse_origin(host: str) -> tuple[str, int]:
             return _get_origin(url)
     except (httpx2.InvalidURL, ValueError):
         pass
-    raise ValueError(f"expected a host, or HOST:PORT, from which URLs may be fetched, got {host!r}")
+    raise ValueError(f"expected a host, or HOST:PORT, from which URLs may be fetched, got {mask_address(host)!r}")
 
 
 def _get_origin(url: httpx2.URL) -> tuple[str, int]:

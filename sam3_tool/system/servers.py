@@ -34,6 +34,15 @@ def hide_password(address: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
+def mask_address(text: str) -> str:
+    """Return what should have been an address, as a message may repeat it: a password may stand before its last "@".
+
+    >>> mask_address("me:secret@localhost:8000/v1"), mask_address("localhost:8000")
+    ('***@localhost:8000/v1', 'localhost:8000')
+    """
+    return re.sub(r"^(https?:/*)?.*@", r"\1***@", text, flags=re.IGNORECASE | re.DOTALL)
+
+
 def hide_key(text: str, key: str) -> str:
     """Return a text without a key. A key that is no secret, such as 'test', may stand in any text.
 

@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Discriminator, TypeAdapter
 
 from agent.report.result import Mask, Result
 from sam3_tool import Concept, Image
-from sam3_tool.errors import UserError
+from sam3_tool.errors import UserError, mask_passwords
 from sam3_tool.masks.rle import encode_mask
 from serve.talk.schemas import (
     ConversationLine,
@@ -80,8 +80,9 @@ class RemoteError(UserError):
             message: For a person.
             request_id: By which the server's log knows the request.
         """
-        super().__init__(message)
-        self.status, self.code, self.message, self.request_id = status, code, message, request_id
+        told = mask_passwords(message)
+        super().__init__(told)
+        self.status, self.code, self.message, self.request_id = status, code, told, request_id
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,6 +17,7 @@ from sam3_tool.errors import (
     OverloadedError,
     RequestCancelledError,
     UserError,
+    mask_passwords,
 )
 from sam3_tool.system.fetching import FetchError
 from sam3_tool.system.file_names import escape_unprintable
@@ -48,8 +49,9 @@ class ApiError(UserError, HTTPException):
             message: One sentence: what was found, what was expected, what to do.
             headers: Of the answer.
         """
-        HTTPException.__init__(self, status, message, dict(headers or {}))
-        self.status, self.code, self.message = status, code, message
+        told = mask_passwords(message)
+        HTTPException.__init__(self, status, told, dict(headers or {}))
+        self.status, self.code, self.message = status, code, told
 
     def __str__(self) -> str:
         return str(self.message)

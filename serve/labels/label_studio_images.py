@@ -11,6 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import httpx2
 
 from agent.core.errors import UsageError
+from sam3_tool.system.servers import mask_address
 
 DEADLINE = 20.0
 """Seconds for an image, whatever keeps the connection alive."""
@@ -42,7 +43,9 @@ class LabelStudioImages:
 
     def __post_init__(self) -> None:
         if self.url and not re.match(r"https?://[^/\s]", self.url):
-            raise UsageError(f"LABEL_STUDIO_URL must begin with https:// or http:// and a host, got {self.url!r}")
+            raise UsageError(
+                f"LABEL_STUDIO_URL must begin with https:// or http:// and a host, got {mask_address(self.url)!r}"
+            )
         if not re.fullmatch(r"[!-~]*", self.api_key):
             raise UsageError("LABEL_STUDIO_API_KEY has spaces or letters that no key has")
 

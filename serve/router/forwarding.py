@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect
 
 from serve.http.errors import ApiError, Receive, Scope, Send
 from serve.router.routing import PEEK_BYTES, Route, find_route, read_key
+from serve.router.tasks import EndableTask
 from serve.router.workers import Fleet, Worker, build_request
 
 _HOP_HEADERS = frozenset(
@@ -28,7 +29,6 @@ class Forwarder:
 
     def __init__(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._background: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request.
@@ -90,9 +90,7 @@ class Forwarder:
         if response.status_code == 201 and key is not None:
             owner = self._fleet.get_owner(key)
             if owner is not worker and owner.is_ready:
-                telling = asyncio.create_task(_ask_quietly(owner, "HEAD", scope, f"/v1/images/{key}"))
-                self._background.add(telling)
-                telling.add_done_callback(self._background.discard)
+                self._fleet.start_telling(_ask_quietly(owner, "HEAD", scope, f"/v1/images/{key}"))
 
 
 class ClientBody(httpx2.AsyncByteStream):
@@ -140,16 +138,15 @@ class ClientBody(httpx2.AsyncByteStream):
 
 async def _end_with_client(answer: Coroutine[None, None, None], body: ClientBody) -> None:
     """Answer, unless the client leaves. Raises ClientDisconnect."""
-    answering, leaving = asyncio.create_task(answer), asyncio.create_task(body.wait_for_leaving())
+    answering, leaving = EndableTask(answer), asyncio.create_task(body.wait_for_leaving())
     try:
-        await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if not answering.done():
+        await asyncio.wait((answering.task, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if not answering.is_done:
             raise ClientDisconnect
-        await answering
+        await answering.task
     finally:
         leaving.cancel()
-        if answering.cancel():
-            await asyncio.wait((answering,))
+        await answering.end()
 
 
 async def _ask_quietly(worker: Worker, method: str, scope: Scope, target: str | None = None) -> None:

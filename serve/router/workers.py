@@ -9,16 +9,19 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
+from typing import Any
 
+import anyio
 import httpx2
 
 from sam3_tool.errors import UserError
+from serve.router.tasks import EndableTask
 from serve.slots import Slot, rank_slots
 
 RunWorker = Callable[[Slot, Path], None]
@@ -80,11 +83,11 @@ class Worker:
         pause, was_ready = FIRST_PAUSE, False
         while True:
             self._start()
-            watching = asyncio.create_task(self._watch_health())
+            watching = EndableTask(self._watch_health())
             try:
                 code = await self._wait_for_end()
             finally:
-                watching.cancel()
+                await watching.end()
             pause = FIRST_PAUSE if self._was_ready else min(2 * pause, LONGEST_PAUSE)
             was_ready, self.is_ready = was_ready or self._was_ready, False
             if not was_ready:
@@ -133,7 +136,7 @@ class Worker:
             TransportError: It cannot be reached, or has not answered within so many seconds.
         """
         try:
-            async with asyncio.timeout(seconds):
+            with anyio.fail_after(seconds):
                 response = await self.transport.handle_async_request(build_request(method, path, headers))
                 try:
                     await response.aread()
@@ -202,6 +205,8 @@ class Fleet:
             raise UserError(f"{self.folder.parent}: too long a name for sockets inside; set TMPDIR to a shorter one")
         self.workers = [Worker(Slot(number, count), self.folder, run, health) for number in range(count)]
         self._watching: asyncio.Task[None] | None = None
+        self._telling: set[EndableTask] = set()
+        """What is told to processes while nobody waits for it."""
 
     @property
     def is_ready(self) -> bool:
@@ -223,11 +228,18 @@ class Fleet:
 
         self._watching = asyncio.create_task(watch())
 
+    def start_telling(self, work: Coroutine[Any, Any, None]) -> None:
+        """Tell a process something while nobody waits for it; it is ended with the processes."""
+        telling = EndableTask(work)
+        self._telling.add(telling)
+        telling.task.add_done_callback(lambda _: self._telling.discard(telling))
+
     async def stop(self, seconds: float) -> None:
         """End all processes, and remove their folder."""
         if self._watching is not None:
             self._watching.cancel()
             await asyncio.wait([self._watching])
+        await asyncio.gather(*(telling.end() for telling in self._telling))
         await asyncio.gather(*(worker.stop(seconds) for worker in self.workers))
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar
 
-from sam3_tool.errors import OverloadedError
+from sam3_tool.errors import OverloadedError, mask_passwords
 from sam3_tool.system.fetching import UrlFetcher
 from serve.http.errors import ApiError, to_api_error
 from serve.talk.jobs import Job, JobStore
@@ -135,7 +135,7 @@ class JobRunner:
 
     async def _answer_place(self, job: Job, place: int) -> bool:
         named, kind = job.request.subjects[place], "video" if job.request.videos else "image"
-        row = {"index": place, kind: named if isinstance(named, str) else named.url}
+        row = {"index": place, kind: named if isinstance(named, str) else mask_passwords(named.url)}
         head = json.dumps(row)[:-1]
         try:
             result = await self._ask_patiently(job, place)

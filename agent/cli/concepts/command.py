@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 
     from sam3_tool import Box, Image
 
+MASK_SHADES, MASK_SHARE, MAX_SHADES = 8, 0.9, 256
+"""A mask is drawn, maybe with several labels: so many shades have this share of its pixels, and all are no more than
+`MAX_SHADES` of 4,096. A photograph has more."""
+
 BoxOption = Annotated[
     list[str] | None,
     typer.Option("--box", metavar="X0,Y0,X1,Y1", help="Around an example, in pixels; once for each."),
@@ -70,7 +74,9 @@ def describe_examples(
         print_notes(picture.notes)
         boxes = [(parse_box(text, picture), label) for label, texts in ((1, box), (0, not_box)) for text in texts or ()]
         masks = [
-            (read_mask(text, max_pixels), label) for label, texts in ((1, mask), (0, not_mask)) for text in texts or ()
+            (read_mask(text, picture, option=option, max_pixels=max_pixels), label)
+            for label, option, texts in ((1, "--mask", mask), (0, "--not-mask", not_mask))
+            for text in texts or ()
         ]
         if not boxes and not masks:
             raise UsageError("no example was given; show one with --box X0,Y0,X1,Y1 or --mask FILE")
@@ -137,13 +143,41 @@ def parse_box(text: str, image: "Image") -> "Box":
     return x0, y0, x1, y1
 
 
-def read_mask(text: str, max_pixels: int | None) -> "np.ndarray":
-    """Read an image as a mask, bool (height, width): true where it is not black. Raises UserError."""
+def read_mask(text: str, image: "Image", *, option: str, max_pixels: int | None) -> "np.ndarray":
+    """Read an image as a mask, bool (height, width): true where it is not black.
+
+    Args:
+        text: Its path.
+        image: What the mask is of.
+        option: How it was given, for messages.
+        max_pixels: As `Image.open` takes it.
+
+    Raises:
+        UserError: There is no such image, or it is of `image`'s size and no mask.
+    """
     from sam3_tool import Image
 
-    shown = Image.open(_expand_path("--mask", text), max_pixels=max_pixels)
+    shown = Image.open(_expand_path(option, text), max_pixels=max_pixels)
     covered: np.ndarray = shown.pixels.max(axis=2) > 0
+    if covered.shape == (image.height, image.width) and (fault := _find_mask_fault(shown.pixels)):
+        raise UsageError(
+            f"{option}: {text} is no mask, as {fault}; expected an image that is black but for the example, which has"
+            " one colour; or show the example with --box"
+        )
     return covered
+
+
+def _find_mask_fault(pixels: "np.ndarray") -> str:
+    """Say why an image, uint8 (H, W, 3), can be no mask; "" where it can be one."""
+    import numpy as np
+
+    if pixels.max(axis=2).all():
+        return "no pixel of it is black"
+    step = 1 + pixels.size // 10**7  # so many rows tell
+    shades = (pixels[::step] >> 4).astype(np.intp) @ (256, 16, 1)  # 16 of each colour: soft edges and JPEG's noise fit
+    counts = np.sort(np.bincount(shades.ravel()))
+    is_drawn = counts[-MASK_SHADES:].sum() >= MASK_SHARE * shades.size and np.count_nonzero(counts) <= MAX_SHADES
+    return "" if is_drawn else "it has the many shades of a photograph"
 
 
 def _expand_path(option: str, text: str) -> Path:

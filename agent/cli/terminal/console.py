@@ -12,7 +12,7 @@ import typer
 from agent.cli.terminal.signals import describe_interruption, find_termination, get_exit_code
 from agent.cli.terminal.streams import PrintingError, discard_output, print_line, print_remark
 from agent.core.errors import UsageError
-from sam3_tool.errors import UserError
+from sam3_tool.errors import UserError, mask_passwords
 from sam3_tool.system.file_names import escape_unprintable
 
 if TYPE_CHECKING:
@@ -73,8 +73,8 @@ def require_extra(extra: str, *libraries: str) -> Iterator[None]:
 
 
 def to_one_line(text: str) -> str:
-    """As one line that cannot steer a terminal, whoever wrote it."""
-    return escape_unprintable(" ".join(text.split()))
+    """As one line that cannot steer a terminal and shows no password of an address, whoever wrote it."""
+    return escape_unprintable(mask_passwords(" ".join(text.split())))
 
 
 def print_notes(notes: Iterable[str]) -> None:

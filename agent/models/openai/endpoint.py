@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from agent.core.text.sanitizing import make_encodable
 from agent.models.base import ModelError
-from sam3_tool.system.servers import hide_key, hide_password, is_server_address
+from sam3_tool.system.servers import hide_key, hide_password, is_server_address, mask_address
 
 KEY_VARIABLE, ADDRESS_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 """The environment variables with the key and, where none is given, the server's address."""
@@ -77,7 +77,9 @@ class Endpoint:
 def _resolve_address(base_url: str | None) -> str:
     address = (base_url or os.environ.get(ADDRESS_VARIABLE, "")).strip() or "https://api.openai.com/v1"
     if not is_server_address(address):
-        raise ModelError(f"{address!r} is no address of a server; expected one such as http://localhost:8000/v1")
+        raise ModelError(
+            f"{mask_address(address)!r} is no address of a server; expected one such as http://localhost:8000/v1"
+        )
     return address.rstrip("/")
 
 

@@ -12,6 +12,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -21,6 +22,7 @@ import numpy as np
 import PIL.Image
 import torch
 
+from agent.core.errors import UsageError
 from annotate.plan import PLAN_FILE, Plan
 from annotate.shards import ShardFolder, read_shard
 from bench.harness.machine import describe_device
@@ -123,8 +125,9 @@ def measure_kills(source: Path, root: Path, *, kills: int = KILLS) -> Table:
         program = start_program(out, str(source), workers=2)
         _wait_for_shards(program, out, (kill + 1) / (kills + 2))
         target = next(targets)
+        if not kill_target(program, target):
+            raise UsageError(f"the run over {number:,} images ended before it could be killed; take more, e.g. 10000")
         killed[target] += 1
-        kill_target(program, target)
     run_program(root, str(source), out=out, workers=2)
     images = Counter(rows[0].index for path in sorted((out / "shards").iterdir()) for rows in read_shard(path))
     lost, twice = len(set(range(number)) - images.keys()), sum(count > 1 for count in images.values())
@@ -140,18 +143,29 @@ def measure_kills(source: Path, root: Path, *, kills: int = KILLS) -> Table:
     return Table("annotate-kills", "A run that is ended by kill -9", columns, [row], describe_conditions())
 
 
-def kill_target(program: "subprocess.Popen[str]", target: str) -> None:
-    """Kill -9 one of the workers, the run alone, or the run with all of its workers."""
-    if target == "a worker":
-        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text(encoding="utf-8").split()
-        os.kill(int(children[-1]), signal.SIGKILL)
+def kill_target(program: "subprocess.Popen[str]", target: str) -> bool:
+    """Kill -9 one of the workers, the run alone, or the run with all of its workers; return False if it has ended."""
+    if target == "a worker" and (worker := _find_worker(program)) is not None:
+        os.kill(worker, signal.SIGKILL)
         time.sleep(1)  # it is found, and its shard is cut
-        os.killpg(program.pid, signal.SIGKILL)
-    elif target == "the run":
+    is_running = program.poll() is None
+    if target == "the run":
         program.kill()
     else:
-        os.killpg(program.pid, signal.SIGKILL)
+        with suppress(ProcessLookupError):  # all of it has ended
+            os.killpg(program.pid, signal.SIGKILL)
     program.communicate()
+    return is_running
+
+
+def _find_worker(program: "subprocess.Popen[str]") -> int | None:
+    """Wait for a worker of the run, and return its number; None if the run ends before."""
+    while program.poll() is None:
+        children = Path(f"/proc/{program.pid}/task/{program.pid}/children").read_text(encoding="utf-8").split()
+        if children:
+            return int(children[-1])
+        time.sleep(POLL_INTERVAL)
+    return None
 
 
 def _wait_for_shards(program: "subprocess.Popen[str]", out: Path, share: float) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.errors import CheckpointError
-from sam3_tool.system.servers import hide_key, hide_password, is_server_address
+from sam3_tool.system.servers import hide_key, hide_password, is_server_address, mask_address
 
 META_ADDRESS = "https://api.meta.ai/v1"
 ADDRESS_VARIABLE = "SAM_BASE_URL"
@@ -69,8 +69,8 @@ def _read_address(given: str) -> str:
         return META_ADDRESS
     if not is_server_address(given):
         raise CheckpointError(
-            f"the environment variable {ADDRESS_VARIABLE} holds {given!r}, which is no address of a server; expected"
-            " one such as http://localhost:8000/v1"
+            f"the environment variable {ADDRESS_VARIABLE} holds {mask_address(given)!r}, which is no address of a server;"
+            " expected one such as http://localhost:8000/v1"
         )
     if "@" in urlsplit(given).netloc:
         raise CheckpointError(

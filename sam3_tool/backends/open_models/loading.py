@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
 from sam3_tool.errors import CheckpointError
+from sam3_tool.plugins import import_lock
 
 if TYPE_CHECKING:
     from sam3_tool.backends.open_models.backend import OpenBackend
@@ -38,10 +39,11 @@ def load_open_backend(
     from sam3_tool.backends.open_models.folders import locate_open_models
 
     folders = locate_open_models(weights)  # before the next import, which takes seconds
-    import torch
+    with import_lock:
+        import torch
 
-    from sam3_tool.backends.open_models.backend import OpenBackend
-    from sam3_tool.backends.transformers.hardware.devices import resolve_device
+        from sam3_tool.backends.open_models.backend import OpenBackend
+        from sam3_tool.backends.transformers.hardware.devices import resolve_device
 
     place = torch.empty(0, device=resolve_device(device)).device  # "cuda" is some "cuda:0"
     name = f"open:{weights}" if weights else "open"

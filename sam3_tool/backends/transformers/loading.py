@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from weakref import WeakValueDictionary
 
+from sam3_tool.plugins import import_lock
+
 if TYPE_CHECKING:
     from sam3_tool.backends.transformers.backend import TransformersBackend
     from sam3_tool.backends.transformers.tracker_backend import TrackerBackend
@@ -32,18 +34,20 @@ def load_transformers_backend(
     path = locate_checkpoint(weights)  # before the next import, which takes seconds
     if sys.platform == "darwin":  # PyTorch looks at it once, and runs on the CPU what it has no code for on Apple's GPU
         os.environ.setdefault("PYTORCH_ENABLE_MPS_FALLBACK", "1")
-    import torch
+    with import_lock:
+        import torch
 
-    from sam3_tool.backends.transformers.backend import TransformersBackend
-    from sam3_tool.backends.transformers.files.architectures import TRACKERS, read_model_type
-    from sam3_tool.backends.transformers.hardware.devices import resolve_device
+        from sam3_tool.backends.transformers.backend import TransformersBackend
+        from sam3_tool.backends.transformers.files.architectures import TRACKERS, read_model_type
+        from sam3_tool.backends.transformers.hardware.devices import resolve_device
 
     name, place = str(weights), torch.empty(0, device=resolve_device(device)).device  # "cuda" is some "cuda:0"
     key = (path.resolve(), _stamp_files(path), name, place, dtype, compile)
     network = _networks_in_use.get(key)
     if network is None:
         if read_model_type(path) in TRACKERS:
-            from sam3_tool.backends.transformers.tracker_backend import TrackerBackend
+            with import_lock:
+                from sam3_tool.backends.transformers.tracker_backend import TrackerBackend
 
             network = TrackerBackend.load(path, name=name, device=str(place), dtype=dtype)
         else:

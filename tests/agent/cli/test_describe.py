@@ -65,6 +65,8 @@ def test_boxes_and_masks_become_a_file(here):
         (("--mask", "scene.png", "--box", MELON, "--add", "scene.png"), "scene.png is no concept"),
         (("--mask", "black.png"), "covers no pixel"),
         (("--mask", "small.png"), "of the size of its image, (480, 640)"),
+        (("--mask", "scene.png"), "--mask: scene.png is no mask, as no pixel of it is black"),
+        (("--not-mask", "noise.png"), "--not-mask: noise.png is no mask, as it has the many shades of a photograph"),
         (("--mask", "none.png"), "no such file"),
         (("--mask", ""), "--mask: the path is empty"),
         (("--box", MELON, "--add", "other.concept"), "--add: the concept was made with the weights 'other'"),
@@ -74,6 +76,8 @@ def test_boxes_and_masks_become_a_file(here):
 def test_bad_examples_are_one_line_and_nothing_is_written(here, words, said):
     PIL.Image.new("L", (640, 480)).save("black.png")
     PIL.Image.new("L", (64, 48), 255).save("small.png")
+    noise = np.random.default_rng(0).integers(0, 256, (480, 640, 3), np.uint8)
+    PIL.Image.fromarray(np.where(noise.max(axis=2, keepdims=True) > 128, noise, 0)).save("noise.png")
     thing = Concept.load("thing.concept")
     Concept(thing.examples, (1,), thing.surroundings, None, "ab" * 32, "other", "float32").save("other.concept")
     thing.with_phrase("cup").save("named.concept")

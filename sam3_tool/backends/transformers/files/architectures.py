@@ -6,6 +6,7 @@ from typing import Any
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.errors import CheckpointError
+from sam3_tool.plugins import import_lock
 from sam3_tool.system.files import decode_json
 
 LITE_TEXT = "sam3_lite_text"
@@ -71,13 +72,15 @@ def import_detector_class(folder: Path) -> Any:
 
     Raises `CheckpointError` if the folder names another model.
     """
-    import transformers
+    with import_lock:
+        import transformers
 
     kind = read_model_type(folder) or "sam3"
     if kind not in _DETECTORS:
         advice = describe_other_model(str(folder), kind) or f"expected one of {', '.join(_DETECTORS)}"
         raise CheckpointError(f"{folder} holds a model of the type {kind!r} (config.json); {advice}. {WORKS_NOW}")
-    return getattr(transformers, _DETECTORS[kind])
+    with import_lock:  # it is imported only now
+        return getattr(transformers, _DETECTORS[kind])
 
 
 def read_image_tokens(path: Path) -> int:

@@ -27,6 +27,7 @@ from sam3_tool.backends.transformers.files.slices import iterate_slices, open_sa
 from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
+from sam3_tool.plugins import import_lock
 from sam3_tool.system.files import decode_json
 
 if TYPE_CHECKING:
@@ -229,9 +230,10 @@ def read_memory(folder: Path, dtype: torch.dtype) -> "MemoryWeights":
     Raises `CheckpointError` if the checkpoint has none of it, or not all.
     """
     # 0.1 s that nobody waits for who asks about images
-    from transformers import Sam3VideoConfig
+    with import_lock:
+        from transformers import Sam3VideoConfig
 
-    from sam3_tool.backends.transformers.video.network import MemoryWeights
+        from sam3_tool.backends.transformers.video.network import MemoryWeights
 
     native = open_native(folder)
     if native is not None and native.is_multiplex:

@@ -1,0 +1,94 @@
+"""No command shows or writes the password of an address, wherever the address stands and however it is mistaken."""
+
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from agent.cli.main import app
+from sam3_tool.errors import UserError, mask_passwords
+
+SECRET = "hunter2-or-so"
+EXAMPLE = Path(__file__).parent.parent / "examples" / "scene.png"
+GOOD = f"https://me:{SECRET}@images.example.org/cat.png"
+SLASHED = f"https://me:{SECRET}/{SECRET}@images.example.org/cat.png"
+BARE = f"me:{SECRET}@images.example.org"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("ftp://me@example.org/a", "ftp://***@example.org/a"),
+        ("see 'https://a:b@c.org/d?e=f@g' and h@i.org", "see 'https://***@c.org/d?e=f@g' and h@i.org"),
+        ("https:/me:pw@example.org/a.png: no such file", "https:/***@example.org/a.png: no such file"),
+        ("https://me:p/w@d#x@example.org/a", "https://***@example.org/a"),
+        ("http://[::1]:8000/v1/@me/a", "http://[::1]:8000/v1/@me/a"),
+        ("https://example.org:8443/photos/@me/1.jpg", "https://example.org:8443/photos/@me/1.jpg"),
+        ("two: s3://k:s@b/1 s3://k:s@b/2", "two: s3://***@b/1 s3://***@b/2"),
+        ("me@example.org asks for step:2@once", "me@example.org asks for step:2@once"),
+        (
+            '{"url": "https://example.org/a", "by": "me@example.org"}',
+            '{"url": "https://example.org/a", "by": "me@example.org"}',
+        ),
+    ],
+)
+def test_an_address_is_shown_without_a_name_and_a_password(text: str, shown: str) -> None:
+    assert mask_passwords(text) == shown
+    assert str(UserError(text)) == shown
+
+
+@pytest.mark.parametrize("address", [GOOD, SLASHED, GOOD.replace("https", "http"), GOOD.replace("images.", "[")])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("segment", "{}", "cats"),
+        ("segment", "named.txt", "cats", "--allow-url", "other.example.org"),
+        ("segment", "scene.png", "cats", "--sam3", "{}"),
+        ("segment", "scene.png", "cats", "--planner", "{}"),
+        ("segment", "scene.png", "cats", "--planner", "replay:{}"),
+        ("segment", "scene.png", "cats", "--concept", "{}"),
+        ("segment", "scene.png", "cats", "--out", "{}"),
+        ("describe", "{}", "--box", "1,1,9,9", "--out", "new.concept"),
+        ("describe", "scene.png", "--mask", "{}", "--out", "new.concept"),
+        ("annotate", "{}", "--phrases", "cat"),
+        ("annotate", "named.txt", "--phrases", "cat"),
+        ("annotate", "here", "--phrases", "{}"),
+        ("serve", "--allow-url", "{}"),
+        ("mcp", "--allow-url", "{}"),
+        ("mcp", "--root", "{}"),
+        ("demo", "--planner", "x y=@{}"),
+    ],
+)
+def test_no_command_repeats_or_writes_a_password(
+    words: tuple[str, ...], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "scene.png").symlink_to(EXAMPLE)
+    (tmp_path / "here").mkdir()
+    (tmp_path / "here" / "scene.png").symlink_to(EXAMPLE)
+    (tmp_path / "named.txt").write_text(f"{address}\n", encoding="utf-8")
+    done = CliRunner().invoke(app, [word.format(address) for word in words])
+    assert done.exit_code in (1, 2)
+    assert done.output
+    assert SECRET not in done.output
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "named.txt"]
+    assert [path for path in files if SECRET.encode() in str(path).encode() + path.read_bytes()] == []
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("OPENAI_BASE_URL", ("segment", "scene.png", "cats", "--planner", "openai:model")),
+        ("SAM_BASE_URL", ("segment", "scene.png", "cats", "--sam3", "hosted:sam-3.1")),
+        ("LABEL_STUDIO_URL", ("serve",)),
+    ],
+)
+@pytest.mark.parametrize("address", [BARE, f"ftp://{BARE}", f"https:/{BARE}", f"https://{BARE}:x/"])
+def test_an_address_of_the_environment_is_not_repeated_with_its_password(
+    variable: str, words: tuple[str, ...], address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(EXAMPLE.parent)
+    monkeypatch.setenv(variable, address)
+    done = CliRunner().invoke(app, words)
+    assert (done.exit_code, done.output.count("\n")) == (2, 1)
+    assert SECRET not in done.output
