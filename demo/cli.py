@@ -45,8 +45,15 @@ def open_demo(
         str | None,
         typer.Option(metavar="USER:PASSWORD", help=f"Ask for this password (better: {AUTH} in the environment)."),
     ] = None,
-    max_pixels: Annotated[float, typer.Option(min=0.01, help="Megapixels that an image may have.")] = 50,
-    max_bytes: Annotated[float, typer.Option(min=0.01, help="MiB that a file may have.")] = 40,
+    max_pixels: Annotated[
+        float,
+        typer.Option(
+            min=0.01, help="Megapixels that an image may have.", callback=shared_options.require_finite_number
+        ),
+    ] = 50,
+    max_bytes: Annotated[
+        float, typer.Option(min=0.01, help="MiB that a file may have.", callback=shared_options.require_finite_number)
+    ] = 40,
     queue: Annotated[int, typer.Option(min=1, help="Queries and clicks that may wait.")] = 20,
 ) -> None:
     """Open a web page to segment images by talking and clicking. Ctrl-C ends it."""

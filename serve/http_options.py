@@ -36,6 +36,16 @@ class Access:
     allow_url: list[str] | None
     allow_planner: list[str] | None
 
+    def list_url_hosts(self) -> tuple[str, ...]:
+        """Return the hosts of --allow-url. Raises UsageError for what is none."""
+        from sam3_tool.system.fetching import UrlFetcher
+
+        try:
+            UrlFetcher.from_hosts(self.allow_url or (), max_bytes=0)
+        except ValueError as error:
+            raise UsageError(f"--allow-url: {error}") from error
+        return tuple(self.allow_url or ())
+
     def read_tokens(self) -> "TokenBook":
         """Read the tokens. Raises UsageError where there are none, and others than this machine reach the server."""
         book = read_tokens(self.tokens)
@@ -144,7 +154,7 @@ def build_settings(options: Options, access: Access, limits: ImageLimits, load: 
         tokens=access.read_tokens(),
         hosts=(access.host, "localhost", "127.0.0.1", "[::1]", *(access.allow_host or ())),
         origins=tuple(access.allow_origin or ()),
-        allowed_urls=tuple(access.allow_url or ()),
+        allowed_urls=access.list_url_hosts(),
         max_pixels=limits.pixels,
         max_file_bytes=limits.file_bytes,
         image_bytes=limits.memory_bytes,

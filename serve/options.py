@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from agent.cli.options.shared_options import CommandFunction, option_group
+from agent.cli.options.shared_options import CommandFunction, option_group, require_finite_number
 
 if TYPE_CHECKING:
     from serve.http.middleware.auth import TokenBook
@@ -58,8 +58,8 @@ def image_limit_options(whose: str) -> Callable[[CommandFunction], CommandFuncti
 
 
 def number_option(text: str, least: float, panel: str) -> Any:
-    """An option that is a number, at least so much."""
-    return Annotated[float, typer.Option(min=least, help=text, rich_help_panel=panel)]
+    """An option that is a finite number, at least so much."""
+    return Annotated[float, typer.Option(min=least, help=text, rich_help_panel=panel, callback=require_finite_number)]
 
 
 def read_tokens(path: Path | None) -> "TokenBook":

@@ -6,6 +6,7 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli.main import app
+from sam3_tool import Sam3
 from sam3_tool.errors import UserError, mask_passwords
 
 SECRET = "hunter2-or-so"
@@ -37,39 +38,39 @@ def test_an_address_is_shown_without_a_name_and_a_password(text: str, shown: str
     assert str(UserError(text)) == shown
 
 
-@pytest.mark.parametrize("address", [GOOD, SLASHED, GOOD.replace("https", "http"), GOOD.replace("images.", "[")])
 @pytest.mark.parametrize(
     "words",
     [
-        ("segment", "{}", "cats"),
+        ("segment", GOOD, "cats"),
+        ("segment", SLASHED, "cats"),
+        ("segment", GOOD.replace("https", "http"), "cats"),
+        ("segment", GOOD.replace("images.", "["), "cats"),
         ("segment", "named.txt", "cats", "--allow-url", "other.example.org"),
-        ("segment", "scene.png", "cats", "--sam3", "{}"),
-        ("segment", "scene.png", "cats", "--planner", "{}"),
-        ("segment", "scene.png", "cats", "--planner", "replay:{}"),
-        ("segment", "scene.png", "cats", "--concept", "{}"),
-        ("segment", "scene.png", "cats", "--out", "{}"),
-        ("describe", "{}", "--box", "1,1,9,9", "--out", "new.concept"),
-        ("describe", "scene.png", "--mask", "{}", "--out", "new.concept"),
-        ("annotate", "{}", "--phrases", "cat"),
+        ("segment", "scene.png", "cats", "--sam3", GOOD),
+        ("segment", "scene.png", "cats", "--planner", GOOD),
+        ("segment", "scene.png", "cats", "--planner", f"replay:{GOOD}"),
+        ("segment", "scene.png", "cats", "--concept", GOOD),
+        ("segment", "scene.png", "cats", "--out", GOOD),
+        ("describe", GOOD, "--box", "1,1,9,9", "--out", "new.concept"),
+        ("describe", "scene.png", "--mask", GOOD, "--out", "new.concept"),
+        ("annotate", GOOD, "--phrases", "cat"),
         ("annotate", "named.txt", "--phrases", "cat"),
-        ("annotate", "here", "--phrases", "{}"),
-        ("serve", "--allow-url", "{}"),
-        ("mcp", "--allow-url", "{}"),
-        ("mcp", "--root", "{}"),
-        ("demo", "--planner", "x y=@{}"),
+        ("serve", "--allow-url", GOOD),
+        ("serve", "--allow-url", BARE),
+        ("mcp", "--allow-url", GOOD),
+        ("mcp", "--root", GOOD),
+        ("demo", "--planner", f"x y=@{GOOD}"),
     ],
 )
 def test_no_command_repeats_or_writes_a_password(
-    words: tuple[str, ...], address: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    words: tuple[str, ...], tiny: Sam3, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scene.png").symlink_to(EXAMPLE)
-    (tmp_path / "here").mkdir()
-    (tmp_path / "here" / "scene.png").symlink_to(EXAMPLE)
-    (tmp_path / "named.txt").write_text(f"{address}\n", encoding="utf-8")
-    done = CliRunner().invoke(app, [word.format(address) for word in words])
+    (tmp_path / "named.txt").write_text(f"{GOOD}\n{SLASHED}\n", encoding="utf-8")
+    done = CliRunner().invoke(app, words)
     assert done.exit_code in (1, 2)
-    assert done.output
+    assert done.output.startswith(("error: ", "Usage: "))
     assert SECRET not in done.output
     files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "named.txt"]
     assert [path for path in files if SECRET.encode() in str(path).encode() + path.read_bytes()] == []

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from agent.cli.options.shared_options import MaxPixelsOption, option_group
+from agent.cli.options.shared_options import MaxPixelsOption, option_group, require_finite_number
 from agent.core.errors import UsageError
 
 IMAGES_PANEL, RUNNING_PANEL = "Images", "Running"
@@ -127,7 +127,12 @@ _RUNNING_OPTIONS = {
     ],
     "stall": Annotated[
         float,
-        typer.Option(min=1, help="Seconds after which a silent worker is ended.", rich_help_panel=RUNNING_PANEL),
+        typer.Option(
+            min=1,
+            help="Seconds after which a silent worker is ended.",
+            rich_help_panel=RUNNING_PANEL,
+            callback=require_finite_number,
+        ),
     ],
     "resume": Annotated[
         bool,

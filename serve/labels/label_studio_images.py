@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import httpx2
 
 from agent.core.errors import UsageError
-from sam3_tool.system.servers import mask_address
+from sam3_tool.system.servers import is_server_address, mask_address
 
 DEADLINE = 20.0
 """Seconds for an image, whatever keeps the connection alive."""
@@ -42,7 +42,7 @@ class LabelStudioImages:
     """Fetches what other hosts hold, without a key; left out, nothing else is fetched."""
 
     def __post_init__(self) -> None:
-        if self.url and not re.match(r"https?://[^/\s]", self.url):
+        if self.url and not is_server_address(self.url):
             raise UsageError(
                 f"LABEL_STUDIO_URL must begin with https:// or http:// and a host, got {mask_address(self.url)!r}"
             )

@@ -39,6 +39,7 @@ def source(tmp_path: Path) -> Path:
         (("--phrases", "a", "--planner", "replay:x"), "--planner is for --query"),
         (("--query", "a", "--planner", "nonsense"), "there is no planner 'nonsense'"),
         (("--query", " "), "the query is empty"),
+        (("--phrases", "a", "--sam3", "/nowhere/weights", "--out", "made/for/this"), "/nowhere/weights"),
         (("--phrases", "a", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
     ],
 )

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection, Mapping
 from functools import wraps
 from inspect import Parameter, Signature, signature
+from math import isfinite
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
@@ -186,6 +187,13 @@ def planning_options(*, without: Collection[str] = ()) -> Callable[[CommandFunct
     """
     annotations = {name: kind for name, kind in PLANNING_ANNOTATIONS.items() if name not in without}
     return option_group("options", annotations, options.Options.from_values, _DEFAULTS)
+
+
+def require_finite_number(value: float | None) -> float | None:
+    """Returns what was given for an option. Refuses what is between the limits of none, such as nan."""
+    if value is not None and not isfinite(value):
+        raise typer.BadParameter(f"expected a finite number, got {value}")
+    return value
 
 
 def option_group(

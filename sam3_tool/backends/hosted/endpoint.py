@@ -69,8 +69,8 @@ def _read_address(given: str) -> str:
         return META_ADDRESS
     if not is_server_address(given):
         raise CheckpointError(
-            f"the environment variable {ADDRESS_VARIABLE} holds {mask_address(given)!r}, which is no address of a server;"
-            " expected one such as http://localhost:8000/v1"
+            f"the environment variable {ADDRESS_VARIABLE} holds {mask_address(given)!r}, which is no address of a"
+            " server; expected one such as http://localhost:8000/v1"
         )
     if "@" in urlsplit(given).netloc:
         raise CheckpointError(

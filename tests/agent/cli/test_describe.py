@@ -62,7 +62,7 @@ def test_boxes_and_masks_become_a_file(here):
         (("--box", "9,9,3,20"), "'9,9,3,20' is no box"),
         (("--box", "0,0,inf,20"), "is no box"),
         (("--not-box", "700,10,800,60"), "the box 700,10,800,60 lies outside the image, which is 640 wide"),
-        (("--mask", "scene.png", "--box", MELON, "--add", "scene.png"), "scene.png is no concept"),
+        (("--box", MELON, "--add", "scene.png"), "scene.png is no concept"),
         (("--mask", "black.png"), "covers no pixel"),
         (("--mask", "small.png"), "of the size of its image, (480, 640)"),
         (("--mask", "scene.png"), "--mask: scene.png is no mask, as no pixel of it is black"),

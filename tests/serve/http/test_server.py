@@ -237,6 +237,7 @@ def test_sigterm_breaks_no_answer_and_is_announced() -> None:
         (["--tokens", "/nowhere/tokens.toml"], "/nowhere/tokens.toml: No such file or directory"),
         (["--sam3", "/nowhere/weights", "--port", "0"], "/nowhere/weights"),
         (["--planner", "nobody", "--port", "0"], "there is no planner 'nobody'"),
+        (["--allow-url", "https://a.example/b", "--port", "0"], "--allow-url: expected a host, or HOST:PORT"),
         (["--host", "192.0.2.1", "--tokens", "TOKENS"], "cannot listen at 192.0.2.1, port 8000"),
     ],
 )
@@ -248,3 +249,11 @@ def test_what_cannot_be_served_is_one_line(tmp_path, words, said) -> None:
     assert said in done.stderr
     assert done.stderr.splitlines()[-1].startswith("error: ")
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("option", ["--max-bytes", "--image-memory", "--timeout", "--drain"])
+@pytest.mark.parametrize("number", ["nan", "inf"])
+def test_a_number_without_an_end_is_no_limit(option, number) -> None:
+    done = CliRunner().invoke(program, ["serve", "--port", "0", option, number])
+    assert done.exit_code == 2
+    assert option in done.output
