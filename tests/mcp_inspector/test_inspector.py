@@ -50,7 +50,7 @@ def test_the_schemas_of_all_tools_are_portable(address):
     """`--strict` fails on any schema that some client or model provider would refuse."""
     listed = inspect(*address, "--method", "tools/list", "--strict")
     RESULTS["tools"] = [tool["name"] for tool in listed["tools"]]
-    assert len(RESULTS["tools"]) == 10
+    assert len(RESULTS["tools"]) == 11
 
 
 def test_it_opens_segments_and_reads_a_mask(address):
