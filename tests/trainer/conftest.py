@@ -1,4 +1,4 @@
-"""The official trainer's data loaders, and the file that says what they read. README.md tells how to run this."""
+"""The official trainer's loaders and the official evaluator, and the file that says what they read; see README.md."""
 
 import json
 from importlib.metadata import PackageNotFoundError, version
@@ -32,8 +32,8 @@ def pytest_collection_modifyitems(items):
 
 @pytest.fixture(scope="session")
 def result(request):
-    """What the job found. Written down when every test here was run and passed."""
-    found = {"versions": {name: version(name) for name in READ}}
+    """What the job finds, into what it found before. Written down when all tests of a file were run and passed."""
+    found = json.loads(RESULT.read_text(encoding="utf-8")) | {"versions": {name: version(name) for name in READ}}
     yield found
     if not request.session.testsfailed and not request.config.option.keyword:
         RESULT.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
