@@ -121,14 +121,14 @@ def read_me(person: Asker, services: Services) -> dict[str, Any]:
 
 @router.post("/take")
 def take_items(asked: TakeRequest, person: Asker, services: Services) -> dict[str, Any]:
-    """Lease items to the person, and return what the page draws of them."""
+    """Lease items to the person, and return what the page draws of them; where there are none, what others hold."""
+    queue = services.desk.queue
     if asked.grid:
         items = services.take_grid(person, asked.page, asked.held)
     else:
-        items = services.desk.queue.take_items(
-            person.name, asked.stage, count=asked.count, page=asked.page, held=asked.held
-        )
-    return {"items": services.describe_items(items)}
+        items = queue.take_items(person.name, asked.stage, count=asked.count, page=asked.page, held=asked.held)
+    elsewhere = 0 if items else queue.count_elsewhere(person.name, asked.stage, asked.page)
+    return {"items": services.describe_items(items), "elsewhere": elsewhere}
 
 
 @router.post("/beat")

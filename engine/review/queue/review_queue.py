@@ -211,6 +211,15 @@ class ReviewQueue:
         with self._file.write() as connection:
             end_leases(connection, "person = ? and page = ?", (person, page))
 
+    def count_elsewhere(self, person: str, stage: str, page: str) -> int:
+        """Count the open items that other pages hold, and that a person would get if these fell silent."""
+        text = (
+            "select count(distinct item.id) from lease join item on item.id = lease.item where item.stage = ?"
+            " and is_open = 1 and not (lease.person = ? and lease.page = ?)"
+            " and not exists (select 1 from opinion where opinion.item = item.id and opinion.person = ?)"
+        )
+        return int(self._file.read(text, (stage, person, page, person))[0][0])
+
     def keep_opinions(self, person: str, opinions: Sequence[NewOpinion]) -> dict[str, str]:
         """Keep what a person says. It is on the disk when this returns.
 

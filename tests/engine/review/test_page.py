@@ -127,9 +127,12 @@ def list_said(folder: Path) -> list[tuple[str, str, str]]:
 
 def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, visit):
     key = add()
-    reviewer = visit(request.getfixturevalue("url"))
+    url = request.getfixturevalue("url")
+    reviewer = visit(url)
     page = reviewer.page
     assert reviewer.item
+    told = visit(url).page.locator("#stage .empty")
+    expect(told).to_contain_text("The one item that is left is open on another page", timeout=PATIENCE)
     assert page.locator("#phrase").inner_text() == "red cup"
     reviewer.press("A")
     reviewer.wait_sent()

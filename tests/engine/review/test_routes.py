@@ -100,6 +100,22 @@ def test_roles_see_what_they_may(open_client, path, allowed):
     assert seen == allowed
 
 
+def test_whoever_gets_nothing_is_told_how_many_items_other_pages_hold(add, open_client):
+    add("cup", 2)
+    client = open_client()
+    first, second = take(client)
+
+    def ask(person: str, page: str) -> dict:
+        return post(client, "take", {"stage": "mv", "page": page, "count": 9}, person).json()
+
+    assert ask("ben", "other") == {"items": [], "elsewhere": 2}
+    assert ask("anna", "a window that was closed by force") == {"items": [], "elsewhere": 2}
+    say(client, first["id"], "accept")
+    assert ask("ben", "other") == {"items": [], "elsewhere": 1}
+    say(client, second["id"], "accept")
+    assert ask("ben", "other") == {"items": [], "elsewhere": 0}
+
+
 def test_an_item_tells_nothing_of_what_others_or_the_model_think(add, open_client, store: EngineStore):
     key = add("<img src=x onerror=alert(1)>")
     by = "model:signals@ab"

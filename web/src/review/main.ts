@@ -188,7 +188,7 @@ class Page implements Desk {
     document.body.dataset.item = '';
     if (this.outbox.offline) this.showMessage('There is no connection; items come when it is back.');
     else if (!this.supply.isEmpty) this.showMessage('Items are being fetched …');
-    else this.showMessage('There is nothing to do here now. Choose another task, or wait: this page looks again by itself.');
+    else this.showMessage(describeWaiting(this.supply.elsewhere));
   }
 
   private showMessage(words: string): void {
@@ -356,6 +356,13 @@ class Page implements Desk {
     else if (isOffline(error)) void this.outbox.flush();
     else this.tell((error as Error).message);
   }
+}
+
+/** Say why there is nothing: all is done, or open on pages of which nobody knows yet that they are gone. */
+function describeWaiting(elsewhere: number): string {
+  if (!elsewhere) return 'There is nothing to do here now. Choose another task, or wait: this page looks again by itself.';
+  const items = elsewhere === 1 ? 'The one item that is left is' : `The ${elsewhere} items that are left are`;
+  return `${items} open on another page. What is not answered there comes here by itself, within two minutes after that page was closed, crashed or lost its connection.`;
 }
 
 function formatHours(hours: number): string {

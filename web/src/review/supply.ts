@@ -11,6 +11,7 @@ const MAX_HELD = 200;
 
 interface Taken {
   items: Item[];
+  elsewhere: number;
 }
 
 export class Supply {
@@ -21,6 +22,8 @@ export class Supply {
   task: Task = 'mv';
   /** Whether the server said that there is nothing more; until then, more is being fetched. */
   isEmpty = false;
+  /** Items that other pages hold: they come here where these fall silent. */
+  elsewhere = 0;
 
   /**
    * `prepare` fetches the images of a group; `onArrival` hears that there is something to show; `listAnswered` are items
@@ -77,8 +80,9 @@ export class Supply {
     const wanted = AHEAD[kind] - this.groups.length;
     const asked = { stage: task === 'grid' ? 'mv' : task, page: this.page, held, count: wanted, grid: task === 'grid' };
     try {
-      const { items } = await postJson<Taken>('/api/take', asked);
+      const { items, elsewhere } = await postJson<Taken>('/api/take', asked);
       if (task !== this.task) return void setTimeout(() => void this.fill());
+      this.elsewhere = elsewhere;
       const answered = new Set(this.listAnswered()), fresh = items.filter((item) => !answered.has(item.id));
       this.add(task === 'grid' ? (fresh.length ? [fresh] : []) : fresh.map((item) => [item]));
     } catch (error) {
