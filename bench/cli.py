@@ -178,6 +178,9 @@ def run_engine(
     bfloat16: Annotated[
         bool, typer.Option("--bfloat16", help="With --loop: quicker on processors that compute in bfloat16.")
     ] = False,
+    mirrored: Annotated[
+        bool, typer.Option("--mirrored", help="Measure orders of review by signals of mirrored images besides instead.")
+    ] = False,
     store: Annotated[
         bool, typer.Option("--store", help="Measure opening, reading and exporting 100,000 pairs instead.")
     ] = False,
@@ -206,10 +209,11 @@ def run_engine(
 
             _print_tables(measure_store(), out)
             return
-        from bench.suites.engine.measuring import measure_engine
+        from bench.suites.engine.measuring import measure_engine, measure_mirrored
         from bench.suites.engine.plots import plot_table
 
-        for table in measure_engine(seeds=seeds or 3, scenes=scenes or 150, folder=cache):
+        measure = measure_mirrored if mirrored else measure_engine
+        for table in measure(seeds=seeds or 3, scenes=scenes or 150, folder=cache):
             _print_tables([table], out)
             if out is not None:
                 plot_table(table, out)

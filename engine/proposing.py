@@ -24,15 +24,20 @@ ParentFn = Callable[[str], str | None]
 """Returns a coarser phrase for a phrase, or None."""
 
 
-def describe_recipe(sam3: Sam3) -> str:
-    """Say what masks depend on beside image and phrase: proposals of another recipe are made anew.
+def describe_recipe(sam3: Sam3, *, is_mirrored: bool = False) -> str:
+    """Say what proposals depend on beside image and phrase: those of another recipe are made anew.
+
+    Args:
+        sam3: Who proposes.
+        is_mirrored: Whether signals of the mirrored image are wanted; the masks are the same.
 
     >>> from sam3_tool import ScriptedBackend
     >>> describe_recipe(Sam3(ScriptedBackend({})))
     'scripted, above 0.5 (evidence 0.05), IoU below 0.7'
     """
     weights = f"{sam3.name}@{sam3.fingerprint[:16]}".rstrip("@")
-    return f"{weights}, above {OFFER_THRESHOLD} (evidence {EVIDENCE_THRESHOLD}), IoU below {MAX_IOU}"
+    mirrored = ", mirrored too" * is_mirrored
+    return f"{weights}, above {OFFER_THRESHOLD} (evidence {EVIDENCE_THRESHOLD}), IoU below {MAX_IOU}{mirrored}"
 
 
 def describe_maker(recipe: str) -> str:

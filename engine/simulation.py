@@ -19,7 +19,7 @@ from engine.verifiers.measuring import COVERED_IOU
 from sam3_tool import Image, Sam3
 from sam3_tool.masks.rle import RleMask, compute_ious, encode_masks
 from sam3_tool.synthetic.nouns import HYPERNYMS, NOUNS
-from sam3_tool.synthetic.scenes import HELD_OUT, draw_scene
+from sam3_tool.synthetic.scenes import HELD_OUT, Scene, draw_scene
 
 NegativeKind = Literal["any", "siblings"]
 FIRST_SCENE = HELD_OUT + 7 * 10**10
@@ -88,7 +88,7 @@ def draw_project(
     """
     for number in range(scenes):
         place = seed * SCENES_PER_SEED + number
-        scene = draw_scene(FIRST_SCENE + place, size=SCENE_SIZE)
+        scene = draw_numbered_scene(place)
         image, outlines = Image(scene.pixels), encode_masks(scene.masks)
         present = sorted({thing.noun for thing in scene.objects})
         absent = choose_negatives(present, np.random.default_rng(place), negatives)
@@ -100,6 +100,11 @@ def draw_project(
         for pair, proposal in zip(pairs, add_signals(sam3, image, pairs, proposals), strict=True):
             truth = [outlines[index] for index, thing in enumerate(scene.objects) if thing.noun == pair.phrase]
             yield SimulatedPair(place, pair, proposal, tuple(truth))
+
+
+def draw_numbered_scene(number: int) -> Scene:
+    """Draw the scene of a number, as `SimulatedPair.scene` has it; no training has seen it."""
+    return draw_scene(FIRST_SCENE + number, size=SCENE_SIZE)
 
 
 def choose_negatives(present: Sequence[str], rng: np.random.Generator, kind: NegativeKind) -> list[str]:

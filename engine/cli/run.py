@@ -40,6 +40,13 @@ def run_engine(
     negatives: Annotated[
         int, typer.Option(min=0, max=100, help="Absent phrases to add to each image with verified masks.")
     ] = 0,
+    mirrored: Annotated[
+        bool,
+        typer.Option(
+            "--mirrored",
+            help="Also look at each image mirrored, for signals that `engine fit` learns from: one more encode each.",
+        ),
+    ] = False,
     budget_hours: Annotated[
         float | None, typer.Option(help="Begin nothing after so many hours; the next run goes on.")
     ] = None,
@@ -68,7 +75,10 @@ def run_engine(
             context = RunContext(
                 store=store,
                 load_sam3=lambda: load_sam3(sam3, device, display),
-                options={"planner": planner, "base_url": base_url, "negatives": negatives, "verifier": verifier},
+                options={
+                    **{"planner": planner, "base_url": base_url, "negatives": negatives},
+                    **{"verifier": verifier, "mirrored": mirrored},
+                },
                 policy=load_policy(store),
                 on_note=lambda text: print_note(display, text),
                 on_progress=build_progress_printer(display),

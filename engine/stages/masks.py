@@ -9,7 +9,15 @@ from time import monotonic, time
 from annotate.progress import ProgressMeter
 from engine.errors import EngineError, EngineInterruptedError
 from engine.pairs import Pair, Proposal
-from engine.proposing import FIND_NO_PARENT, ParentFn, SignalFn, describe_recipe, get_recipe, propose_masks
+from engine.proposing import (
+    FIND_NO_PARENT,
+    ParentFn,
+    SignalFn,
+    describe_maker,
+    describe_recipe,
+    get_recipe,
+    propose_masks,
+)
 from engine.stages.media import describe_error
 from engine.stages.stage import RunContext, StageName, StageReport
 from engine.states import StatePolicy
@@ -39,6 +47,8 @@ class MasksStage:
 
     name: StageName = "masks"
     measure_signals: SignalFn = measure_nothing
+    measure_mirrored: SignalFn = measure_nothing
+    """Called besides where `RunContext.options` has "mirrored"."""
     find_parent: ParentFn = FIND_NO_PARENT
 
     def run(self, context: RunContext) -> StageReport:
@@ -46,7 +56,8 @@ class MasksStage:
         store = context.store
         if not any(True for _ in store.pairs()):
             return StageReport(self.name, what="pairs proposed")
-        work = find_open_pairs(context, describe_recipe(context.sam3))
+        is_mirrored = bool(context.options.get("mirrored"))
+        work = find_open_pairs(context, describe_recipe(context.sam3, is_mirrored=is_mirrored))
         meter = ProgressMeter(work.images, work.images - len(work.pairs))
         done = errors = failures = 0
         with ProposalBuffer(store, work.again, context.policy).keep_at_the_end() as buffer:
@@ -79,7 +90,12 @@ class MasksStage:
             mark_image(context.store.database, key, "")
         pairs = [pair for pair in context.store.pairs(image=key) if pair.key in keys]
         [proposals] = propose_masks(context.sam3, [(pixels, pairs)], find_parent=self.find_parent)
-        return [*self.measure_signals(context.sam3, pixels, pairs, proposals)]
+        measured = self.measure_signals(context.sam3, pixels, pairs, proposals)
+        if not context.options.get("mirrored"):
+            return [*measured]
+        made_by = describe_maker(describe_recipe(context.sam3, is_mirrored=True))
+        again = self.measure_mirrored(context.sam3, pixels, pairs, measured)
+        return [proposal.model_copy(update={"made_by": made_by}) for proposal in again]
 
 
 @dataclass(frozen=True)
@@ -100,14 +116,18 @@ class OpenPairs:
 
 
 def find_open_pairs(context: RunContext, recipe: str) -> OpenPairs:
-    """Find the pairs without masks by this recipe, but for those that people have finished; tell what will change."""
+    """Find the pairs without masks by this recipe, but for those that people have finished; tell what will change.
+
+    What has signals of the mirrored image besides keeps them, whether or not they are wanted now.
+    """
     found: dict[str, list[str]] = defaultdict(list)
     earlier, finished, again = Counter[str](), 0, set[str]()
     images = set()
+    richer = describe_recipe(context.sam3, is_mirrored=True)
     for summary in context.store.iterate_summaries(context.policy):
         images.add(summary.pair.image)
         before = get_recipe(summary.made_by)
-        if before == recipe or summary.decision.blocked:
+        if before in (recipe, richer) or summary.decision.blocked:
             continue
         if summary.decision.is_human_end:
             finished += bool(before)

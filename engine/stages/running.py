@@ -11,14 +11,14 @@ from engine.stages.media import MediaStage
 from engine.stages.propose import ProposeStage
 from engine.stages.stage import STAGE_NAMES, RunContext, Stage, StageName, StageReport
 from engine.store.store import EngineStore
-from engine.verifiers.inputs import add_signals
+from engine.verifiers.inputs import add_mirrored_signals, add_signals
 
 
 def build_stages(store: EngineStore) -> list[Stage]:
     """Make the stages of a run, in their order. Raises EngineError where the engine's ontology cannot be read."""
     ontology = load_engine_ontology(store)
     find_parent = FIND_NO_PARENT if ontology is None else build_parent_finder(ontology)
-    masks = MasksStage(measure_signals=add_signals, find_parent=find_parent)
+    masks = MasksStage(measure_signals=add_signals, measure_mirrored=add_mirrored_signals, find_parent=find_parent)
     return [MediaStage(), ProposeStage(), masks, JudgingStage("mv"), JudgingStage("ev")]
 
 

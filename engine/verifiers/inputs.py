@@ -4,11 +4,15 @@ from collections.abc import Collection, Mapping, Sequence
 
 from engine.pairs import Pair, Proposal
 from engine.verifiers.measuring import PhraseFindings, compare_findings, measure_signals
+from engine.verifiers.mirroring import measure_mirrored
 from sam3_tool import Image, Sam3
 
 PAIR_SUMMARIES = {"lowest_score": "score", "lowest_agreement": "agreement", "lowest_exemplar_score": "exemplar_score"}
 """Input of a pair -> the signal of its accepted masks whose lowest value it is."""
-EMPTY_INPUTS = ("presence", "uncovered", "uncovered_free")
+EMPTY_INPUTS = (
+    *("presence", "uncovered", "uncovered_free"),
+    *("mirrored_presence", "mirrored_uncovered", "mirrored_free"),
+)
 """Signals that weigh differently where no mask is offered: there they are all that speaks for an object."""
 
 
@@ -36,18 +40,50 @@ def add_signals(sam3: Sam3, image: Image, pairs: Sequence[Pair], proposals: Sequ
     >>> proposal.pair_signals["presence"]
     0.25
     """
-    findings = [
-        PhraseFindings(
-            proposal.asked or pair.phrase,
-            *(proposal.masks, proposal.scores, proposal.presence, proposal.evidence, proposal.evidence_scores),
-        )
-        for pair, proposal in zip(pairs, proposals, strict=True)
-    ]
+    findings = _list_findings(pairs, proposals)
     return [
         proposal.model_copy(
             update={"mask_signals": tuple(map(dict, signals.masks)), "pair_signals": dict(signals.pair)}
         )
         for proposal, signals in zip(proposals, measure_signals(sam3, image, findings), strict=True)
+    ]
+
+
+def add_mirrored_signals(
+    sam3: Sam3, image: Image, pairs: Sequence[Pair], proposals: Sequence[Proposal]
+) -> list[Proposal]:
+    """Add to the signals of proposals what SAM 3 says of the mirrored image. See `add_signals` for the arguments.
+
+    >>> import numpy as np
+    >>> from sam3_tool import ScriptedBackend
+    >>> image, sam3 = Image(np.zeros((4, 6, 3), np.uint8)), Sam3(ScriptedBackend({}))
+    >>> pair = Pair(image=image.key, phrase="cup", original="cup", origin="list")
+    >>> bare = Proposal(pair=pair.key, masks=(), scores=(), presence=0.25, made_by="scripted")
+    >>> [proposal] = add_mirrored_signals(sam3, image, [pair], add_signals(sam3, image, [pair], [bare]))
+    >>> proposal.pair_signals["mirrored_presence"]
+    0.0
+    """
+    measured = measure_mirrored(sam3, image, _list_findings(pairs, proposals))
+    return [
+        proposal.model_copy(
+            update={
+                "mask_signals": tuple(
+                    list_mask_signals(proposal, index) | more for index, more in enumerate(signals.masks)
+                ),
+                "pair_signals": proposal.pair_signals | signals.pair,
+            }
+        )
+        for proposal, signals in zip(proposals, measured, strict=True)
+    ]
+
+
+def _list_findings(pairs: Sequence[Pair], proposals: Sequence[Proposal]) -> list[PhraseFindings]:
+    return [
+        PhraseFindings(
+            proposal.asked or pair.phrase,
+            *(proposal.masks, proposal.scores, proposal.presence, proposal.evidence, proposal.evidence_scores),
+        )
+        for pair, proposal in zip(pairs, proposals, strict=True)
     ]
 
 
@@ -89,4 +125,5 @@ def list_pair_signals(proposal: Proposal, accepted: Collection[int]) -> dict[str
 
 def _list_empty_inputs(signals: Mapping[str, float]) -> dict[str, float]:
     is_empty = signals["masks"] == 0
-    return {"empty": float(is_empty)} | {f"empty_{name}": signals[name] * is_empty for name in EMPTY_INPUTS}
+    known = [name for name in EMPTY_INPUTS if name in signals]  # nobody need have looked at the mirrored image
+    return {"empty": float(is_empty)} | {f"empty_{name}": signals[name] * is_empty for name in known}

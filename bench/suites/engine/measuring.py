@@ -73,6 +73,26 @@ class ReviewOrder:
         return sum(map(self.reviewer.estimate_seconds, seen)) / len(self.pairs)
 
 
+def measure_mirrored(*, seeds: int = SEEDS, scenes: int = SCENES, folder: Path | None = None) -> Iterator[Table]:
+    """Yield the tables of orders and of errors once more, with signals of the mirrored images besides.
+
+    Args:
+        seeds: Projects of each kind.
+        scenes: Of each project.
+        folder: Where simulated projects are kept; default: the user's cache.
+    """
+    sam3 = Sam3.load("tiny")
+    for kind, words in WORLDS:
+        projects = [
+            load_project(sam3, seed, scenes=scenes, negatives=kind, mirrored=True, folder=folder)
+            for seed in range(seeds)
+        ]
+        words = f"{words}, mirrored signals"
+        yield tabulate_orders(projects, name=f"engine-order-{kind}-mirrored", words=words)
+        orders = [order_pairs(pairs, seed, refit=True).pairs for seed, pairs in enumerate(projects)]
+        yield tabulate_errors(orders, f"engine-errors-{kind}-mirrored", f"{words}, refitted")
+
+
 def measure_engine(*, seeds: int = SEEDS, scenes: int = SCENES, folder: Path | None = None) -> Iterator[Table]:
     """Yield each table: errors found by order of review, what needs no person, and which negatives mislead SAM 3.
 

@@ -57,6 +57,24 @@ def test_what_is_added_later_is_done_and_nothing_else(folder: Path, tmp_path: Pa
     assert count_work(run_engine(folder)[0]) == [2, 10, 10]
 
 
+def test_signals_of_mirrored_images_are_added_when_they_are_asked_for_and_kept_when_not(folder: Path) -> None:
+    run_engine(folder)
+    with EngineStore.open(folder) as store:
+        pair = next(pair for pair in store.pairs() if pair.phrase == "cup")
+        said = {"pair": pair.key, "choice": "accept", "by": "human:anna", "at": 1.0, "drawn": "random"}
+        store.append([Judgement(stage="mv", mask=1, **said)])
+    reports, notes = run_engine(folder, options={"mirrored": True})
+    assert count_work(reports) == [0, 0, 8]
+    assert not [note for note in notes if "have other masks now" in note]
+    assert count_work(run_engine(folder)[0]) == [0, 0, 0]
+    with EngineStore.open(folder) as store:
+        proposal = store.read_proposal(pair.key)
+        assert proposal is not None
+        assert [{"score", "mirrored_iou"} <= signals.keys() for signals in proposal.mask_signals] == [True, True]
+        assert "mirrored_presence" in proposal.pair_signals
+        assert store.read_state(pair.key).decision.accepted == (1,)
+
+
 def test_a_damaged_image_is_kept_with_its_reason_and_read_again_when_somebody_asks(
     folder: Path, tmp_path: Path
 ) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.pairs import Pair, Proposal
-from engine.verifiers.inputs import add_signals, list_pair_signals
+from engine.verifiers.inputs import add_mirrored_signals, add_signals, list_pair_signals
 from engine.verifiers.measuring import PhraseFindings, compare_findings
 from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.masks.rle import RleMask, encode_mask
@@ -97,3 +97,40 @@ def test_an_empty_mask_is_measured_like_any_other(tiny: Sam3, picture: Image) ->
     proposal = Proposal(pair=pair.key, masks=(nothing,), scores=(0.6,), presence=0.9, made_by="tiny")
     [measured] = add_signals(tiny, picture, [pair], [proposal])
     assert all(0 <= value <= 1 for value in measured.mask_signals[0].values())
+
+
+def test_the_mirrored_image_is_one_more_encode_and_a_sure_mask_is_found_again_there(tiny: Sam3, picture: Image) -> None:
+    reports = []
+    sam3 = Sam3(tiny._backend, on_batch=reports.append, max_batch=64)
+    pairs, proposals = propose_picture(sam3, picture, ["red circle", "dog"])
+    plain = add_signals(sam3, picture, pairs, proposals)
+    circle, dog = add_mirrored_signals(sam3, picture, pairs, plain)
+    assert [report.encodes for report in reports] == [1, 0, 1]
+    assert circle.mask_signals[0].items() > plain[0].mask_signals[0].items()
+    assert circle.mask_signals[0]["mirrored_iou"] > 0.8
+    assert circle.mask_signals[0]["mirrored_score"] > 0.5
+    assert circle.pair_signals["mirrored_uncovered"] < 0.5
+    assert dog.mask_signals == ()
+
+
+class SidedBackend(ScriptedBackend):
+    """Finds a cup at the left edge of whatever it sees."""
+
+    def __init__(self, picture: Image) -> None:
+        mask = np.zeros((1, picture.height, picture.width), bool)
+        mask[:, :, :2] = True
+        box = np.array([[0, 0, 2, picture.height]], np.float32)
+        super().__init__({None: {"cup": Instances(mask, box, np.array([0.9], np.float32), 0.9, "cup")}})
+
+
+def test_what_does_not_move_with_the_image_is_neither_sure_nor_covered() -> None:
+    picture = Image(np.random.default_rng(0).integers(0, 255, (4, 20, 3), np.uint8))
+    sam3 = Sam3(SidedBackend(picture))
+    pairs, proposals = propose_picture(sam3, picture, ["cup", "hat"])
+    cup, hat = add_mirrored_signals(sam3, picture, pairs, add_signals(sam3, picture, pairs, proposals))
+    assert (cup.mask_signals[0]["mirrored_iou"], cup.mask_signals[0]["mirrored_score"]) == (0.0, 0.0)
+    assert cup.pair_signals["mirrored_uncovered"] == cup.pair_signals["mirrored_free"] == pytest.approx(0.9)
+    assert (hat.pair_signals["mirrored_uncovered"], hat.pair_signals["mirrored_presence"]) == (0.0, 0.0)
+    without = list_pair_signals(proposals[1], ())
+    assert "empty_mirrored_presence" not in without  # what nobody has measured is no zero
+    assert list_pair_signals(hat, ())["empty_mirrored_presence"] == 0.0
