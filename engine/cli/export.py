@@ -12,6 +12,7 @@ from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 
 if TYPE_CHECKING:
+    from engine.corrections.handing_out import HandOutReport
     from engine.exports.exporting import ExportReport
     from engine.exports.trainer import TrainerReport
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
 def export_engine(
     folder: Annotated[Path, path_argument(help="Folder of the data engine.")],
     to: Annotated[
-        Literal["saco", "coco", "parquet", "webdataset", "verifier", "trainer"],
+        Literal["saco", "coco", "parquet", "webdataset", "verifier", "trainer", "corrections"],
         typer.Option(
             "--to",
             help="saco: files as SA-Co Gold and Silver; coco: plain COCO; parquet: a row a pair; webdataset: tars;"
-            " verifier: chats that train a verifier; trainer: for the official trainer of SAM 3.",
+            " verifier: chats that train a verifier; trainer: for the official trainer of SAM 3; corrections: COCO of"
+            " what waits for correction, for another tool.",
         ),
     ],
     out: Annotated[Path, path_option(help="A folder that is empty or not there yet.")],
@@ -40,13 +42,15 @@ def export_engine(
 ) -> None:
     """Write the labels of the data engine in FOLDER into a new folder.
 
-    Only what is final is written (for trainer, masks that are accepted so far too). The rest is listed with the reason.
+    Only what is final is written (for trainer, masks that are accepted so far too; for corrections, what waits for
+    them). The rest is listed with the reason.
 
     Exit codes: 0 done; 1 stopped by a failure; 2 bad usage or bad input.
     """
     interrupted = "nothing was written"
     with report_user_errors(interrupted=interrupted), require_extra("parquet", "pyarrow"), show_progress() as display:
         _check_options(to, with_images=with_images, plain_coco=plain_coco)
+        from engine.corrections.handing_out import hand_out_corrections
         from engine.exports.exporting import export_engine_labels
         from engine.exports.trainer import export_trainer
         from engine.states import StatePolicy
@@ -57,7 +61,9 @@ def export_engine(
             display.show_status(f"writing {out}")
             policy = StatePolicy() if people_only else load_policy(store)
             on_note = partial(_print_note, display)
-            if to == "trainer":
+            if to == "corrections":
+                lines = describe_hand_out(folder, hand_out_corrections(store, out, policy=policy, on_note=on_note))
+            elif to == "trainer":
                 lines = describe_trainer_export(
                     export_trainer(store, out, policy=policy, plain_coco=plain_coco, on_note=on_note)
                 )
@@ -93,7 +99,20 @@ def describe_export(report: "ExportReport") -> list[str]:
         f"decided: {deciders}",
         f"left out, see excluded.jsonl: {left_out or 'none'}",
     ]
+    zero_shot = ", ".join(
+        f"{len(phrases):,} of {split}" for split, phrases in info["zero_shot_phrases"].items() if phrases
+    )
+    lines += [f"phrases that train does not have, see export.json: {zero_shot}"] if zero_shot else []
     return lines + _describe_copies(report.copied)
+
+
+def describe_hand_out(engine: Path, report: "HandOutReport") -> list[str]:
+    """Describe in lines what was handed out, and how it comes back."""
+    return [
+        f"saved {report.folder}: coco.json, {report.pairs:,} pairs of {report.images:,} images wait for correction,"
+        f" with {report.masks:,} masks that are accepted so far",
+        f"afterwards: sam3-agent engine take {engine} FILE --by NAME",
+    ]
 
 
 def describe_trainer_export(report: "TrainerReport") -> list[str]:

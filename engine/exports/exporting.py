@@ -64,8 +64,9 @@ def export_engine_labels(
             with_trail = form in ("parquet", "webdataset")
             pairs = FinalPairs(store, folder, unfinished, policy=policy, with_trail=with_trail, on_note=on_note)
             names = _write_form(pairs, unfinished, form, with_images=with_images)
+            info = {**pairs.build_info(form), "zero_shot_phrases": pairs.list_zero_shot()}
             pairs.remove_spool()
-            report = ExportReport(folder, tuple(names), pairs.build_info(form), pairs.copied)
+            report = ExportReport(folder, tuple(names), info, pairs.copied)
         (unfinished / MANIFEST).write_text(json.dumps(dict(report.info), indent=1, ensure_ascii=False) + "\n", "utf-8")
     return report
 

@@ -171,6 +171,18 @@ class FinalPairs:
         with closing(self._open_spool()) as spool:
             return [phrase for (phrase,) in spool.execute("SELECT DISTINCT phrase FROM pairs ORDER BY phrase")]
 
+    def list_zero_shot(self) -> dict[str, list[str]]:
+        """List the phrases of each other split that no pair of the split train has: a model does not train on them."""
+        query = (
+            "SELECT DISTINCT split, phrase FROM pairs WHERE split <> 'train'"
+            " AND phrase NOT IN (SELECT phrase FROM pairs WHERE split = 'train') ORDER BY split, phrase"
+        )
+        found: dict[str, list[str]] = {split: [] for split in self.splits if split != "train"}
+        with closing(self._open_spool()) as spool:
+            for split, phrase in spool.execute(query):
+                found[split].append(phrase)
+        return found
+
     def remove_spool(self) -> None:
         """Remove the file of pairs; no pair can be read afterwards."""
         self._path.unlink()

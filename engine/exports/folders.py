@@ -4,9 +4,11 @@ import json
 import shutil
 import sqlite3
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from filelock import FileLock, Timeout
 
 from engine.errors import EngineError
 
@@ -19,7 +21,7 @@ def fill_new_folder(folder: Path) -> Iterator[Path]:
         folder: Missing or empty. If the block fails it is as it was, and nothing is left of what was written.
 
     Raises:
-        EngineError: The folder holds something, or it cannot be written.
+        EngineError: The folder holds something, another export fills it, or it cannot be written.
     """
     if folder.absolute() == Path.cwd() or not folder.name:
         raise EngineError(f"{str(folder)!r} is the folder where you stand, or has no name; name a new folder")
@@ -27,16 +29,43 @@ def fill_new_folder(folder: Path) -> Iterator[Path]:
     try:
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise EngineError(f"{folder} is not empty; name a folder that is empty or not there yet")
-        shutil.rmtree(unfinished, ignore_errors=True)  # of an export that was killed
-        unfinished.mkdir(parents=True)
-        yield unfinished
-        if folder.exists():
-            folder.rmdir()
-        unfinished.rename(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with _hold_name(folder, unfinished), _clean_afterwards(unfinished):
+            unfinished.mkdir()
+            yield unfinished
+            if folder.exists():
+                folder.rmdir()
+            unfinished.rename(folder)
     except OSError as error:
         raise _describe_failure(folder, error.strerror or str(error)) from error
     except sqlite3.OperationalError as error:
         raise _describe_failure(folder, str(error)) from error
+
+
+@contextmanager
+def _hold_name(folder: Path, unfinished: Path) -> Iterator[None]:
+    """Let one export at a time fill a folder. Raises EngineError where another one does."""
+    lock = FileLock(unfinished.with_name(f"{unfinished.name}.lock"))
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise EngineError(
+            f"another export fills {folder} just now; wait for its end, or name another folder"
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        lock.release()
+
+
+@contextmanager
+def _clean_afterwards(unfinished: Path) -> Iterator[None]:
+    """Remove what an export that was killed left, and what this one leaves if it fails."""
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        yield
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

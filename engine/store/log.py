@@ -1,6 +1,6 @@
 """The log: judgements, corrections and withdrawals, appended and never changed."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 
 from engine.errors import EngineError
@@ -67,15 +67,24 @@ def find_last_position(database: EngineDatabase) -> int:
     return 0 if row is None else int(row[0])
 
 
-def find_blocked_phrases(database: EngineDatabase) -> frozenset[str]:
-    """Return the phrases that a person has flagged and not taken back."""
+def find_blocked_phrases(database: EngineDatabase, until: int | None = None) -> frozenset[str]:
+    """Return the phrases that a person has flagged and not taken back, up to a position or by now."""
     with database.read() as connection:
         rows = connection.execute(
             "SELECT DISTINCT pairs.key, pairs.phrase FROM log JOIN pairs ON pairs.key = log.pair WHERE choice = 'flag'"
         ).fetchall()
-    return frozenset(phrase for key, phrase in rows if _is_flagged(database, key))
+    return frozenset(phrase for key, phrase in rows if _is_flagged(database, key, until))
 
 
-def _is_flagged(database: EngineDatabase, pair: str) -> bool:
-    standing = list_standing_entries(read_entries(database, pair, 0))
+def select_until(records: Iterable[LogRecord], until: int | None) -> list[LogRecord]:
+    """Select what the log held at a position; None selects all.
+
+    >>> select_until([], 4)
+    []
+    """
+    return [record for record in records if until is None or record.position <= until]
+
+
+def _is_flagged(database: EngineDatabase, pair: str, until: int | None) -> bool:
+    standing = list_standing_entries(select_until(read_entries(database, pair, 0), until))
     return any(isinstance(entry, Judgement) and entry.is_human and entry.choice == "flag" for entry in standing)

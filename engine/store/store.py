@@ -232,9 +232,9 @@ class EngineStore:
         """The highest position of the log that was ever taken; 0 at first."""
         return log.find_last_position(self.database)
 
-    def find_blocked_phrases(self) -> frozenset[str]:
-        """Return the phrases that a person has flagged, in whichever image."""
-        return log.find_blocked_phrases(self.database)
+    def find_blocked_phrases(self, *, until: int | None = None) -> frozenset[str]:
+        """Return the phrases that a person has flagged, in whichever image, up to a position of the log or by now."""
+        return log.find_blocked_phrases(self.database, until)
 
     def read_decision(self, key: str, policy: StatePolicy = NO_POLICY) -> PairDecision | None:
         """Return the state of one pair without reading its masks; None where there is no such pair."""
@@ -246,15 +246,24 @@ class EngineStore:
             policy = self._add_blocked(policy).for_source("" if image is None else image.source)
             return decide_pair(pair.phrase, place.masks if place else None, self.entries(key), policy)
 
-    def read_state(self, key: str, policy: StatePolicy = NO_POLICY) -> PairState | None:
-        """Return the state of one pair; None where there is none."""
+    def read_state(self, key: str, policy: StatePolicy = NO_POLICY, *, until: int | None = None) -> PairState | None:
+        """Return the state of one pair; None where there is none.
+
+        Args:
+            key: The pair's.
+            policy: What judgements are worth.
+            until: The last position of the log that counts; None for all of it.
+
+        Raises:
+            EngineError: The store cannot be read.
+        """
         pair = self.find_pair(key)
         if pair is None:
             return None
         with self.database.read_snapshot():
             image = self.find_image(pair.image)
-            policy = self._add_blocked(policy).for_source("" if image is None else image.source)
-            return compute_state(pair, self.read_proposal(key), [*self.entries(key)], policy)
+            policy = self._add_blocked(policy, until).for_source("" if image is None else image.source)
+            return compute_state(pair, self.read_proposal(key), log.select_until(self.entries(key), until), policy)
 
     def iterate_states(self, policy: StatePolicy = NO_POLICY) -> Iterator[PairState]:
         """Yield the state of every pair, with its masks, some hundred in memory at a time. Raises EngineError."""
@@ -270,13 +279,13 @@ class EngineStore:
         Raises:
             EngineError: The store cannot be read.
         """
-        policy = self._add_blocked(policy)
+        policy = self._add_blocked(policy, until)
         for page in self._read_pair_pages():
             found = proposals.read_places(
                 self.folder / MASKS_FOLDER, {row.key: row.place for row in page if row.place is not None}
             )
             for row in page:
-                records = [record for record in row.records if until is None or record.position <= until]
+                records = log.select_until(row.records, until)
                 proposal = found.get(row.key)
                 state = compute_state(row.pair, proposal, records, policy.for_source(row.source))
                 yield PairHistory(state, proposal, records)
@@ -293,9 +302,9 @@ class EngineStore:
     def _read_pair_pages(self) -> Iterator[list[PairRow]]:
         return read_pair_pages(self.database)
 
-    def _add_blocked(self, policy: StatePolicy) -> StatePolicy:
+    def _add_blocked(self, policy: StatePolicy, until: int | None = None) -> StatePolicy:
         withdrawn = read_withdrawn_phrases(self.database)
-        return replace(policy, blocked=policy.blocked | self.find_blocked_phrases() | withdrawn.keys())
+        return replace(policy, blocked=policy.blocked | self.find_blocked_phrases(until=until) | withdrawn.keys())
 
 
 def _check_folder_is_free(folder: Path) -> None:

@@ -85,7 +85,7 @@ class VerifierExport:
         parent = history.state.pair.parent
         if not (parent and history.state.is_negative):
             return []
-        found = self._store.read_state(parent)
+        found = self._store.read_state(parent, until=self._position)
         return [] if found is None else list_sibling_examples(history.state, found)
 
     def _build_chat(self, image: EngineImage, example: VerifierExample) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from pycocotools.coco import COCO
 
 from engine.errors import EngineError
 from engine.exports.exporting import FORMS, export_engine_labels
+from engine.exports.folders import fill_new_folder
+from engine.exports.formats.verifier import VerifierExport
 from engine.pairs import Correction, Judgement
 from engine.states import StatePolicy, Thresholds
 from evals.datasets.saco import load_silver
@@ -147,6 +149,14 @@ def test_two_opinions_are_no_gold_set(builder, tmp_path):
 # --- what is left out, and what every export says --------------------------------------------------------------------
 
 
+def test_phrases_that_train_does_not_have_are_listed_by_split(rich, tmp_path):
+    held_out = next(image.key for image in rich.store.images() if image.split == "test")
+    rich.add_pair(held_out, "zebra", (), ("accept",))
+    rich.add_pair(held_out, "never judged", ())
+    folder = export(rich, tmp_path, "saco").folder
+    assert json.loads((folder / "export.json").read_text("utf-8"))["zero_shot_phrases"] == {"test": ["zebra"]}
+
+
 @pytest.mark.parametrize("form", [form for form in FORMS if form not in ("coco", "verifier")])
 def test_what_is_not_final_is_left_out_and_listed(rich, tmp_path, form):
     report = export(rich, tmp_path, form)
@@ -207,6 +217,19 @@ def test_a_folder_that_holds_something_stays_as_it_is(rich, tmp_path, form):
     with pytest.raises(EngineError, match="is not empty"):
         export(rich, tmp_path, form)
     assert hash_folder(folder).keys() == {"mine.txt"}
+
+
+def test_two_exports_never_fill_one_folder_and_what_a_killed_one_left_is_removed(tmp_path):
+    (tmp_path / ".unfinished-labels" / "views").mkdir(parents=True)
+    (tmp_path / ".unfinished-labels.lock").touch()
+    with fill_new_folder(tmp_path / "labels") as unfinished:
+        assert [*unfinished.iterdir()] == []
+        (unfinished / "kept").touch()
+        with pytest.raises(EngineError, match="another export fills"), fill_new_folder(tmp_path / "labels"):
+            pass
+        assert (unfinished / "kept").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["labels"]
+    assert [path.name for path in (tmp_path / "labels").iterdir()] == ["kept"]
 
 
 def test_a_parent_that_is_a_file_is_told(rich, tmp_path):
@@ -383,6 +406,23 @@ def test_the_mask_of_a_sibling_is_wrong_under_the_phrase_of_the_negative(builder
         ("cup", "judged", "accept"),
         ("mug", "sibling", "reject"),
     ]
+
+
+def test_examples_are_of_one_position_of_the_log_whatever_is_said_of_the_positive_or_flagged_meanwhile(
+    builder, tmp_path
+):
+    image = builder.add_image("a.png")
+    parent = builder.add_pair(image, "cup", (LEFT,), ("accept", "accept"))
+    negative = builder.add_pair(image, "mug", (), ("accept",), parent=parent)
+    before, position = export(builder, tmp_path, "verifier").folder, builder.store.last_position
+    late = {"by": "human:ben", "at": 9.0}
+    other = Correction(pair=parent, masks=(RIGHT,), groups=(False,), exhaustive=True, **late)
+    flag = Judgement(pair=negative, stage="ev", choice="flag", drawn="random", **late)
+    builder.store.append([other, flag])
+    (tmp_path / "late").mkdir()
+    VerifierExport(builder.store, tmp_path / "late", position=position).write_files()
+    for stage in ("mv", "ev"):
+        assert read_examples(tmp_path / "late", stage) == read_examples(before, stage)
 
 
 def test_scores_of_official_files_come_from_exported_files(rich, tmp_path):
