@@ -11,8 +11,8 @@ from agent.cli.terminal.console import report_user_errors, require_extra
 from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 from demo.planners import OfferedPlanner, parse_planners
-from sam3_tool.system.http_environment import describe_http_fault
-from sam3_tool.system.listening import is_loopback
+from sam3_tool.network.http_environment import describe_http_fault
+from sam3_tool.network.listening import is_loopback
 
 AUTH = "SAM3_AGENT_DEMO_AUTH"
 

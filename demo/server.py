@@ -20,7 +20,7 @@ from demo.sessions import STORE_BYTES, SessionStore
 from demo.transport.compression import CompressionMiddleware
 from demo.transport.headers import SecurityHeadersMiddleware
 from demo.uploads import Limits
-from sam3_tool.system.listening import open_listener
+from sam3_tool.network.listening import open_listener
 
 LOADING_DELAY = 3.0
 """Seconds after which models begin to load: loading takes the whole processor, and the first page comes before it."""

@@ -40,7 +40,7 @@ ERROR_MODULES = (
     "demo.requests",
     "annotate.errors",
     "engine.errors",
-    "sam3_tool.system.fetching",
+    "sam3_tool.network.fetching",
     "serve.http.errors",
 )
 """Where errors are defined, beside `sam3_tool.errors`."""
@@ -549,7 +549,7 @@ def conversations() -> str:
 
 def scenes() -> str:
     """Return the generated world in each official format, with both toolsets."""
-    from bench.suites.scenes import RESULTS, format_scores
+    from bench.suites.agent.scenes import RESULTS, format_scores
 
     return format_scores(json.loads(RESULTS.read_text(encoding="utf-8")))
 

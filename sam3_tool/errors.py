@@ -8,7 +8,7 @@
     │   ├── CheckpointError     the weights of SAM 3 are missing or cannot be read
     │   ├── ConceptError        a saved concept cannot be used
     │   ├── DeviceError         a model cannot run, or go on, on its device
-    │   ├── FetchError          a URL is refused, or nothing comes from it        (sam3_tool.system.fetching)
+    │   ├── FetchError          a URL is refused, or nothing comes from it        (sam3_tool.network.fetching)
     │   ├── PathError           a path cannot name any file
     │   ├── RecordError         a saved episode, conversation or recording cannot be read or written
     │   ├── OverloadedError     too much waits already

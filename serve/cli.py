@@ -10,7 +10,7 @@ from agent.cli.options.segment_options import Options
 from agent.cli.terminal.console import report_user_errors, require_extra
 from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
-from sam3_tool.system.listening import open_listener
+from sam3_tool.network.listening import open_listener
 from serve.http_options import Access, Load, access_options, build_settings, load_options
 from serve.options import ImageLimits, image_limit_options
 

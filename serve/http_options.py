@@ -11,7 +11,7 @@ from agent.cli.options.path_parameters import path_option
 from agent.cli.options.segment_options import Options
 from agent.cli.options.shared_options import option_group
 from agent.core.errors import UsageError
-from sam3_tool.system.listening import is_loopback
+from sam3_tool.network.listening import is_loopback
 from serve.options import LOAD_PANEL, MIB, TOKENS_VARIABLE, ImageLimits, number_option, read_tokens
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Access:
 
     def list_url_hosts(self) -> tuple[str, ...]:
         """Return the hosts of --allow-url. Raises UsageError for what is none."""
-        from sam3_tool.system.fetching import UrlFetcher
+        from sam3_tool.network.fetching import UrlFetcher
 
         try:
             UrlFetcher.from_hosts(self.allow_url or (), max_bytes=0)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 from agent.core.errors import UsageError
-from sam3_tool.system.fetching import FetchError, UrlFetcher, fetch_url
+from sam3_tool.network.fetching import FetchError, UrlFetcher, fetch_url
 
 MAX_BYTES = 256 * 2**20
 SECONDS = 60.0

@@ -23,7 +23,7 @@ from agent.planners.strategies.planner import StrategyPlanner
 from agent.tools.segment import Segment
 from agent.tools.toolsets import Answer
 from bench.harness.tokens import load_token_counter
-from bench.suites.toolsets import PHRASE, QUERY, THOUGHT, CountingModel, make_pebble_image
+from bench.suites.agent.toolsets import PHRASE, QUERY, THOUGHT, CountingModel, make_pebble_image
 from evals.reports.tables import format_columns
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 from sam3_tool.masks.boxes import masks_to_boxes

@@ -28,9 +28,9 @@ from bench.harness.machine import describe_device
 from bench.harness.memory import measure_peak_mib
 from bench.harness.tables import Cell, Table
 from bench.harness.timing import measure_seconds
+from bench.suites.agent.evaluation import IMAGE_SIZE as DATASET_IMAGE_SIZE
+from bench.suites.agent.evaluation import SCRIPT, make_scripted_sam3
 from bench.suites.drawing import draw_blob, draw_blob_scene
-from bench.suites.evaluation import IMAGE_SIZE as DATASET_IMAGE_SIZE
-from bench.suites.evaluation import SCRIPT, make_scripted_sam3
 from evals.datasets.loading import load_dataset
 from evals.evaluation import Evaluation
 from evals.runs.manifest import ALL_SAMPLES, Manifest

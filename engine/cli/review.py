@@ -10,7 +10,7 @@ from agent.cli.options.path_parameters import path_argument, path_option
 from agent.cli.terminal.console import report_user_errors, require_extra
 from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
-from sam3_tool.system.listening import is_loopback, open_listener
+from sam3_tool.network.listening import is_loopback, open_listener
 
 if TYPE_CHECKING:
     from engine.review.team.people import People

@@ -34,9 +34,9 @@ from evals.datasets.formats.files import (
     to_json,
 )
 from evals.datasets.formats.one_mask import OneMaskScorer, Target, get_target, read_by_id
-from evals.datasets.formats.own_coco import read_coco
-from evals.datasets.formats.own_entry import SOURCE, Box, OwnEntry
-from evals.datasets.formats.own_lines import read_lines
+from evals.datasets.formats.own.coco import read_coco
+from evals.datasets.formats.own.entry import SOURCE, Box, OwnEntry
+from evals.datasets.formats.own.lines import read_lines
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, NoTruthError, ScoringError
 from evals.metrics import cgf1

@@ -145,7 +145,8 @@ class CostEstimate:
     """True if it is the cost of a sample that goes to the agent; else it is a mean over samples of both kinds."""
 
 
-# Requests and tokens are those of `python -m bench.suites.toolsets`: three masks, each examined; replies of 150 tokens.
+# Requests and tokens are those of `python -m bench.suites.agent.toolsets`: three masks, each examined, and replies of
+# 150 tokens.
 # Seconds: 2 for a model call; SAM 3 as `python -m bench.suites.sam3` measures the embedded checkpoint on one CPU core.
 _USAGE_BY_TOOLSET = {
     "workspace": Usage(model_calls=6, prompt_tokens=24_400, completion_tokens=900, images=7),

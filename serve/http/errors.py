@@ -19,7 +19,7 @@ from sam3_tool.errors import (
     UserError,
     mask_passwords,
 )
-from sam3_tool.system.fetching import FetchError
+from sam3_tool.network.fetching import FetchError
 from sam3_tool.system.file_names import escape_unprintable
 
 Scope = MutableMapping[str, Any]

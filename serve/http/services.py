@@ -14,7 +14,7 @@ from fastapi import Request
 
 from agent.core.planner import Planner
 from sam3_tool import Image, Sam3, Video
-from sam3_tool.system.fetching import UrlFetcher
+from sam3_tool.network.fetching import UrlFetcher
 from serve.http.errors import ApiError
 from serve.http.images import ImageStore
 from serve.http.metrics import Metrics

@@ -19,10 +19,10 @@ from sam3_tool.image import Image
 from sam3_tool.instances import Instances
 from sam3_tool.masks.boxes import mask_to_box
 from sam3_tool.masks.polygons import trace_outlines
+from sam3_tool.network.fetching import FetchError
 from sam3_tool.overlap import select_non_overlapping
 from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 from sam3_tool.sam3 import Sam3
-from sam3_tool.system.fetching import FetchError
 from serve.labels.label_config import Control, LabelConfig, parse_label_config
 from serve.labels.label_studio_images import LabelStudioImages
 

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urljoin, urlsplit
 import httpx2
 
 from agent.core.errors import UsageError
-from sam3_tool.system.servers import is_server_address, mask_address
+from sam3_tool.network.servers import is_server_address, mask_address
 
 DEADLINE = 20.0
 """Seconds for an image, whatever keeps the connection alive."""

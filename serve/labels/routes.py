@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Request
 
 from agent.core.errors import UsageError
 from sam3_tool.errors import ImageError
-from sam3_tool.system.fetching import FetchError, fetch_url
+from sam3_tool.network.fetching import FetchError, fetch_url
 from serve.http.errors import ApiError
 from serve.http.services import Services, Work, get_services
 from serve.labels.label_config import parse_label_config

@@ -24,9 +24,9 @@ from agent.cli.terminal.console import report_user_errors, require_extra
 from agent.cli.terminal.signals import TerminationError, describe_interruption, get_exit_code
 from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import OutputError, UsageError
-from sam3_tool.system.fetching import UrlFetcher
+from sam3_tool.network.fetching import UrlFetcher
+from sam3_tool.network.listening import open_listener
 from sam3_tool.system.interruptions import SIGNALS
-from sam3_tool.system.listening import open_listener
 from serve.mcp_options import Access, access_options
 from serve.options import LOAD_PANEL, ImageLimits, image_limit_options
 

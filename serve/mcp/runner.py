@@ -32,7 +32,7 @@ from agent.tools.refine import Refine
 from agent.tools.segment import Segment
 from sam3_tool import Image, Sam3, ScriptedBackend, Video
 from sam3_tool.errors import ImageError
-from sam3_tool.system.fetching import UrlFetcher
+from sam3_tool.network.fetching import UrlFetcher
 from serve.mcp.answers import EXPORT_URI, MaskAnswer, build_preview, encode_mask_png
 from serve.mcp.folder import Folder
 from serve.mcp.images import HANDLE_LETTERS, ImageShelf, OpenedImage

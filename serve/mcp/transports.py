@@ -17,7 +17,7 @@ from mcp.server.transport_security import TransportSecuritySettings
 from pydantic import AnyHttpUrl
 
 from agent.core.errors import UsageError
-from sam3_tool.system.listening import is_loopback
+from sam3_tool.network.listening import is_loopback
 from serve.http.middleware.auth import TokenBook
 
 NO_TOKENS = TokenBook()

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from sam3_tool.errors import OverloadedError, mask_passwords
-from sam3_tool.system.fetching import UrlFetcher
+from sam3_tool.network.fetching import UrlFetcher
 from serve.http.errors import ApiError, to_api_error
 from serve.talk.jobs import Job, JobStore
 from serve.talk.schemas import ErrorBody

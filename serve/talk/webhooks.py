@@ -10,7 +10,7 @@ from hashlib import sha256
 from time import time
 from typing import Any
 
-from sam3_tool.system.fetching import FetchError, UrlFetcher
+from sam3_tool.network.fetching import FetchError, UrlFetcher
 
 log = logging.getLogger(__name__)
 

@@ -21,14 +21,15 @@ from bench.harness.plots import plot_table
 from bench.harness.tables import Table
 from bench.harness.tokens import LEAST, MOST, SIDE, compute_image_tokens, load_token_counter
 from bench.harness.workload import Workload, list_phrases, make_image
-from bench.suites import follow_ups, toolsets
+from bench.suites import follow_ups
+from bench.suites.agent import toolsets
+from bench.suites.agent.overhead import PARTS, PLANS, run_round
+from bench.suites.agent.toolsets import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, compute_published_cost, measure_costs
 from bench.suites.baselines import find_non_overlapping
 from bench.suites.baselines import segment_as_published as published_way
 from bench.suites.drawing import draw_blob_scene
 from bench.suites.episode import measure_episode
-from bench.suites.overhead import PARTS, PLANS, run_round
 from bench.suites.sam3 import count_operations, measure_parts, measure_phrases, measure_sam3
-from bench.suites.toolsets import AT_SIGHT, CHECKED, CLOSE_UPS, PUBLISHED, compute_published_cost, measure_costs
 from bench.suites.videos.long_video import OBJECTS, measure_long_video
 from bench.suites.videos.tracking import OVERHEAD_TRACKS, DrawnFrames, measure_tracking
 from sam3_tool import ConceptPrompt, remove_overlaps

@@ -23,7 +23,7 @@ from demo.studio.edits import PointEdit
 from demo.talk.messages import build_talk
 from demo.talk.small_talk import HELP, THANKS
 from demo.uploads import Limits
-from sam3_tool.system.http_environment import list_http_variables
+from sam3_tool.network.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer, refusal
 from tests.support.deviations import count_pictures, reply_by_the_book
 

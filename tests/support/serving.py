@@ -9,7 +9,7 @@ from typing import Any
 import PIL.Image
 from fastapi import FastAPI
 
-from sam3_tool.system.listening import open_listener
+from sam3_tool.network.listening import open_listener
 from serve.http.middleware.drain import DrainingServer
 
 ANNA, BEN = "anna-has-a-long-token", "ben-has-another-token"

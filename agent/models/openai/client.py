@@ -40,9 +40,9 @@ from agent.models.openai.retries import SharedLimits
 from agent.models.openai.transport import Transport
 from agent.models.progress import Listener, ModelNews, PartialReply, RetryNotice, get_listener
 from agent.models.rendering import Wire, collect_images
-from sam3_tool.system.http_clients import make_tls_context
-from sam3_tool.system.http_environment import describe_http_fault, list_http_variables
-from sam3_tool.system.retries import compute_retry_delay
+from sam3_tool.network.http_clients import make_tls_context
+from sam3_tool.network.http_environment import describe_http_fault, list_http_variables
+from sam3_tool.network.retries import compute_retry_delay
 from sam3_tool.system.waiting import CallClock, OutOfTimeError, Patience, map_in_threads
 
 LIST_TIMEOUT = 30.0

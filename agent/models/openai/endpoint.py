@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from agent.core.text.sanitizing import make_encodable
 from agent.models.base import ModelError
-from sam3_tool.system.servers import hide_key, hide_password, is_server_address, mask_address
+from sam3_tool.network.servers import hide_key, hide_password, is_server_address, mask_address
 
 KEY_VARIABLE, ADDRESS_VARIABLE = "OPENAI_API_KEY", "OPENAI_BASE_URL"
 """The environment variables with the key and, where none is given, the server's address."""

@@ -25,8 +25,8 @@ from agent.models.openai.responses import (
     read_error_words,
 )
 from agent.models.reply_parsing import read_reply
-from sam3_tool.system.retries import RETRYABLE_STATUSES
-from sam3_tool.system.retries import parse_retry_after as parse_wait
+from sam3_tool.network.retries import RETRYABLE_STATUSES
+from sam3_tool.network.retries import parse_retry_after as parse_wait
 from sam3_tool.system.waiting import OutOfTimeError
 
 MAX_READ_LETTERS = 4000

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from agent.models.openai.dialect import Dialect
-from sam3_tool.system.retries import RequestSlots
+from sam3_tool.network.retries import RequestSlots
 
 
 class SharedLimits(RequestSlots):

@@ -27,7 +27,7 @@ from agent.planners.scripted import ScriptedPlanner
 from agent.tools.toolsets import Segment
 from bench.harness.tables import Cell, Table
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
-from sam3_tool.system.listening import open_listener
+from sam3_tool.network.listening import open_listener
 from serve.mcp.answers import MaskAnswer
 from serve.mcp.images import ImageShelf
 from serve.mcp.models import LoadedModel, Models

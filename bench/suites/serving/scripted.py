@@ -3,7 +3,7 @@
 import numpy as np
 
 from sam3_tool import Instances, Sam3, ScriptedBackend
-from sam3_tool.system.listening import open_listener
+from sam3_tool.network.listening import open_listener
 from serve.http.app import create_app
 from serve.http.middleware.drain import DrainingServer
 from serve.http.settings import ServeSettings

@@ -10,7 +10,7 @@ import PIL.Image
 
 from evals.datasets.formats.files import DataSource, find_file, hash_files, make_image_opener, read_upright_size
 from evals.datasets.formats.one_mask import OneMaskBenchmark, OneMaskScorer, Target
-from evals.datasets.formats.own_masks import UNREADABLE
+from evals.datasets.formats.own.masks import UNREADABLE
 from evals.errors import DatasetError
 from evals.metrics.reasonseg import Convention
 from evals.samples import DatasetInfo, Sample

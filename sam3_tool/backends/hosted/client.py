@@ -16,9 +16,9 @@ from sam3_tool.backends.hosted.faults import RequestError, classify_error, class
 from sam3_tool.backends.hosted.settings import HostedSettings
 from sam3_tool.costs import CallCost
 from sam3_tool.errors import CheckpointError
-from sam3_tool.system.http_clients import make_tls_context
-from sam3_tool.system.http_environment import describe_http_fault
-from sam3_tool.system.retries import RequestSlots, compute_retry_delay
+from sam3_tool.network.http_clients import make_tls_context
+from sam3_tool.network.http_environment import describe_http_fault
+from sam3_tool.network.retries import RequestSlots, compute_retry_delay
 from sam3_tool.system.waiting import CallClock, OutOfTimeError, Patience, wait_for_result
 
 MOST_ANSWER_BYTES = 64 * 2**20

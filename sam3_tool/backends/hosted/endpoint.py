@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.errors import CheckpointError
-from sam3_tool.system.servers import hide_key, hide_password, is_server_address, mask_address
+from sam3_tool.network.servers import hide_key, hide_password, is_server_address, mask_address
 
 META_ADDRESS = "https://api.meta.ai/v1"
 ADDRESS_VARIABLE = "SAM_BASE_URL"

@@ -8,8 +8,8 @@ import httpx2
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.hosted.endpoint import ADDRESS_VARIABLE, KEY_VARIABLE
-from sam3_tool.system.retries import RETRYABLE_STATUSES, parse_retry_after
-from sam3_tool.system.servers import hide_password
+from sam3_tool.network.retries import RETRYABLE_STATUSES, parse_retry_after
+from sam3_tool.network.servers import hide_password
 
 READ_LETTERS, SHOWN_LETTERS = 4000, 300
 """Letters of a server's words that are read, and that a person is shown."""

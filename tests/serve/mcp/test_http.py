@@ -17,7 +17,7 @@ from agent import Decision
 from agent.core.errors import UsageError
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools.toolsets import Answer, Segment
-from sam3_tool.system.listening import open_listener
+from sam3_tool.network.listening import open_listener
 from serve.http.middleware.auth import TokenBook
 from serve.mcp.runner import Runner
 from serve.mcp.server import build_server

@@ -19,7 +19,7 @@ from agent import Decision, DoubtPolicy, PlannerError
 from agent.planners.scripted import ScriptedPlanner
 from agent.tools.toolsets import Answer, AskUser, Segment
 from sam3_tool import CheckpointError, ProbabilityCurve, ProbabilityEstimator, Sam3, ScriptedBackend
-from sam3_tool.system.fetching import UrlFetcher
+from sam3_tool.network.fetching import UrlFetcher
 from serve.mcp.offers import OFFERS
 from serve.mcp.server import build_server
 from tests.serve.mcp.conftest import MIB, SIZE, build_runner, drive, encode_png, list_steps, make_cups
@@ -313,7 +313,7 @@ def test_calls_on_one_image_at_a_time_never_give_a_number_twice(server, png):
     "uri", ["https://elsewhere.example/a.png", "http://images.example/a.png", "https://images.example@127.0.0.1/a.png"]
 )
 def test_only_an_allowed_host_is_asked_for_an_image(uri):
-    """`sam3_tool.system.fetching` is tested by itself; here no name is even looked up."""
+    """`sam3_tool.network.fetching` is tested by itself; here no name is even looked up."""
     runner = replace(build_runner(), fetcher=UrlFetcher.from_hosts(["images.example"], max_bytes=MIB))
 
     async def story(client: Client) -> None:

@@ -12,7 +12,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from agent.report.result import Result
-from sam3_tool.system.fetching import UrlFetcher
+from sam3_tool.network.fetching import UrlFetcher
 from serve.talk.talk import Talk
 from tests.serve.talk.conftest import Pausing
 from tests.support.serving import ANNA, BEN, as_tenant, write_image

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 import pytest
 
-from sam3_tool.system.fetching import FetchError, UrlFetcher
+from sam3_tool.network.fetching import FetchError, UrlFetcher
 from serve.talk.webhooks import RETRY_SECONDS, deliver_message, parse_secret, sign_message
 
 SECRET = b"0123456789abcdef01234567"

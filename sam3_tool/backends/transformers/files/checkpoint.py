@@ -22,8 +22,8 @@ from sam3_tool.backends.catalog import CONFIGURATION, PROCESSOR, TOKENIZER, WORK
 from sam3_tool.backends.transformers.files.architectures import TRACKERS, describe_other_model, read_model_type
 from sam3_tool.backends.transformers.files.broken_weights import MOST_HEADER_BYTES, check_json_file, check_weight_file
 from sam3_tool.errors import CheckpointError, PathError
+from sam3_tool.network.http_environment import describe_http_fault
 from sam3_tool.probability import ESTIMATOR_FILE
-from sam3_tool.system.http_environment import describe_http_fault
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder
 
 EMBEDDED_NAME = "tiny"

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from agent.models.openai.client import OpenAICompatible
-from sam3_tool.system.http_environment import list_http_variables
+from sam3_tool.network.http_environment import list_http_variables
 from tests.support.chat_server import ChatServer
 
 

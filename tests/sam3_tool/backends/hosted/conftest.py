@@ -3,7 +3,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from sam3_tool import Image, Sam3
-from sam3_tool.system.http_environment import list_http_variables
+from sam3_tool.network.http_environment import list_http_variables
 from serve.http.app import create_app
 from serve.http.settings import ServeSettings
 from tests.support.serving import serve_in_thread

@@ -1,4 +1,4 @@
-"""The cost of both toolsets for the same decisions of a language model: `python -m bench.suites.toolsets`.
+"""The cost of both toolsets for the same decisions of a language model: `python -m bench.suites.agent.toolsets`.
 
 The task: find one phrase, judge each mask that it finds, answer with every second one, in an image of 1920 x 1080. The
 replies are scripted, all else is real, and the tokens that the planner sends are counted. The published agent's costs

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from evals.datasets.formats.files import find_file
-from evals.datasets.formats.own_entry import Box, OwnEntry, OwnFile, are_shares
-from evals.datasets.formats.own_masks import make_mask_reader
+from evals.datasets.formats.own.entry import Box, OwnEntry, OwnFile, are_shares
+from evals.datasets.formats.own.masks import make_mask_reader
 from evals.errors import DatasetError
 from evals.metrics.inputs.boxes import MAX_SIDE
 from sam3_tool.masks.checks import is_number, shorten_value

@@ -1,4 +1,4 @@
-"""The agent's own cost per step, without the models: `python -m bench.suites.overhead`.
+"""The agent's own cost per step, without the models: `python -m bench.suites.agent.overhead`.
 
 The image has 1920 x 1080 pixels and 20 masks; there is one thread. SAM 3 and the language model are scripted and cost
 nothing. All between them is real: conversations with their drawings, images as data URLs, requests as bytes, replies as

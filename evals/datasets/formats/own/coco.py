@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evals.datasets.formats.files import find_file, name_file, read_upright_size
-from evals.datasets.formats.own_entry import SOURCE, Box, OwnEntry, OwnFile, are_shares
+from evals.datasets.formats.own.entry import SOURCE, Box, OwnEntry, OwnFile, are_shares
 from evals.errors import ScoringError
 from evals.metrics.inputs import boxes
 from evals.metrics.inputs.entries import Entry, get_field, require_list, require_object

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sam3_tool.system.fetching import FetchError, UrlFetcher, fetch_url, is_public_address
+from sam3_tool.network.fetching import FetchError, UrlFetcher, fetch_url, is_public_address
 from tests.support.tls_listener import NAME, TlsListener, write_certificate
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/html\r\n"

@@ -5,7 +5,7 @@ from pathlib import Path
 import certifi
 import pytest
 
-from sam3_tool.system.http_environment import describe_http_fault, list_http_variables
+from sam3_tool.network.http_environment import describe_http_fault, list_http_variables
 
 BROKEN = {
     "foo:bar": "its port is no number",

@@ -14,7 +14,7 @@ from typing import Literal
 import httpx2
 
 from sam3_tool.errors import UserError
-from sam3_tool.system.servers import mask_address
+from sam3_tool.network.servers import mask_address
 
 log = logging.getLogger(__name__)
 
@@ -270,7 +270,7 @@ def fetch_url(url: str, *, hosts: Collection[str] | None, max_bytes: int, second
 
     >>> fetch_url("http://example.org/x.png", hosts=None, max_bytes=1)
     Traceback (most recent call last):
-    sam3_tool.system.fetching.FetchError: only https URLs are fetched
+    sam3_tool.network.fetching.FetchError: only https URLs are fetched
     """
     return asyncio.run(UrlFetcher.from_hosts(hosts, max_bytes=max_bytes, seconds=seconds).fetch(url))
 

@@ -1,4 +1,4 @@
-"""The own cost of the evaluation harness: `python -m bench.suites.evaluation`.
+"""The own cost of the evaluation harness: `python -m bench.suites.agent.evaluation`.
 
 overhead: processor time per sample beside the agent's own, with a scripted planner and a scripted SAM 3: the image is
 read from a JPEG file, the answer's masks are encoded, the episode and the prediction are written. throughput: samples a
@@ -258,7 +258,7 @@ def main() -> None:
     cv2.setNumThreads(1)
     if part is None:
         for name in PARTS:
-            subprocess.run([sys.executable, "-m", "bench.suites.evaluation", name], check=True)
+            subprocess.run([sys.executable, "-m", "bench.suites.agent.evaluation", name], check=True)
         return
     with TemporaryDirectory() as folder:
         print(PARTS[part](Path(folder)), flush=True)

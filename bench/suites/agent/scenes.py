@@ -1,4 +1,4 @@
-"""The generated world end to end, in the official formats, with both toolsets: `python -m bench.suites.scenes`.
+"""The generated world end to end, in the official formats, with both toolsets: `python -m bench.suites.agent.scenes`.
 
 `eval make-scenes` writes the data, `eval run` asks GrammarPlanner and the embedded SAM 3, and the `scores.json` of all
 runs become one table. Run again with the same `--out`, it goes on where it stopped. SA-Co's phrases go to SAM 3 alone.

@@ -1,0 +1,1 @@
+"""What the agent costs beside SAM 3: its steps, its toolsets, and the harness that evaluates it."""

@@ -1,0 +1,1 @@
+"""Own data: queries with masks, in whichever file they are."""
