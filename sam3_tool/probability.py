@@ -124,7 +124,7 @@ class ProbabilityEstimator:
 
 
 def _read_curve(kind: str, held: Any) -> ProbabilityCurve:
-    names = tuple(one.name for one in fields(ProbabilityCurve))
+    names = tuple(curve_field.name for curve_field in fields(ProbabilityCurve))
     if kind not in get_args(PromptKind):
         raise ValueError(f"there is no curve {kind!r}; expected {', '.join(get_args(PromptKind))}")
     if not isinstance(held, dict) or held.keys() != set(names):

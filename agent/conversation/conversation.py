@@ -236,7 +236,7 @@ class Conversation:
     @property
     def masklets(self) -> Mapping[int, Masklet]:
         """The objects found in the video, by mask id; those of the latest answer at its times alone."""
-        found = {one.id: one.masklet for one in self.workspace if one.masklet is not None}
+        found = {candidate.id: candidate.masklet for candidate in self.workspace if candidate.masklet is not None}
         if self.last_turn is None or self.last_turn.task.timeline is None:
             return found
         answer = self.last_turn.masklets

@@ -90,7 +90,7 @@ def build_addition_turn(task: Task, masks: Sequence[GivenMask], origin: str) -> 
         Candidate(id, mask.rle, (x0, y0, x1, y1), mask.score, mask.phrase, origin, label=clean_label(mask.label))
         for id, (mask, (x0, y0, x1, y1)) in enumerate(zip(kept, boxes, strict=True), start=len(workspace) + 1)
     )
-    ids = tuple(one.id for one in added)
+    ids = tuple(candidate.id for candidate in added)
     grown = replace(workspace, candidates=(*workspace.candidates, *added))
     said = f"Added {format_mask_count(len(ids))}: {format_ids(ids)}."
     selected = (*task.context.selected, *ids)
@@ -107,7 +107,7 @@ def _label_step(step: Step, known: int, label: str) -> Step:
     workspace = step.observation.workspace
     if workspace is None:
         return step
-    labelled = workspace.with_labels({one.id: label for one in workspace if one.id > known})
+    labelled = workspace.with_labels({candidate.id: label for candidate in workspace if candidate.id > known})
     return replace(step, observation=replace(step.observation, workspace=labelled))
 
 

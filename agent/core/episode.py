@@ -242,7 +242,10 @@ class Episode:
         for masklet in cut:
             for frame, score in zip(masklet.frames, masklet.scores, strict=True):
                 presence[frame] = max(presence[frame], score)
-        size, phrases = (self.task.image.height, self.task.image.width), dict.fromkeys(one.phrase for one in chosen)
+        size, phrases = (
+            (self.task.image.height, self.task.image.width),
+            dict.fromkeys(candidate.phrase for candidate in chosen),
+        )
         return Masklets(cut, self.current_ids, size, length, ", ".join(phrases), np.array(presence, np.float32))
 
     @property

@@ -220,7 +220,9 @@ class Workspace:
             KeyError: There is no mask of an id.
         """
         self.pick([*labels])
-        candidates = (replace(one, label=labels.get(one.id, one.label)) for one in self.candidates)
+        candidates = (
+            replace(candidate, label=labels.get(candidate.id, candidate.label)) for candidate in self.candidates
+        )
         return replace(self, candidates=tuple(candidates))
 
     def with_tracks(self, found: Masklets, *, origin: str = "segment", arguments: str | None = None) -> "Workspace":

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 from agent.core.episode import Decision, Episode, Observation, Step
 from agent.core.errors import UsageError
-from agent.core.text.english import format_ids, format_mask_count
+from agent.core.text.english import format_mask_count
 from agent.core.workspace import Candidate
 from agent.tools.finish import MAX_OPTIONS, Answer, AskUser, ReportNoMask, append_options
 
@@ -115,7 +115,9 @@ def read_doubt(episode: Episode) -> AnswerDoubt:
 
 def find_doubtful(candidates: Sequence[Candidate], below: float) -> tuple[int, ...]:
     """Return the ids of the masks whose probability is known and below a limit, in [0, 1]."""
-    return tuple(one.id for one in candidates if one.probability is not None and one.probability < below)
+    return tuple(
+        candidate.id for candidate in candidates if candidate.probability is not None and candidate.probability < below
+    )
 
 
 def format_doubtful(candidates: Sequence[Candidate]) -> str:
@@ -126,7 +128,10 @@ def format_doubtful(candidates: Sequence[Candidate]) -> str:
     >>> format_doubtful([cup, cup])
     '4 (cup, 0.314) and 4 (cup, 0.314)'
     """
-    named = [f"{one.id} ({one.phrase or 'by example'}, {one.probability or 0:.3g})" for one in candidates]
+    named = [
+        f"{candidate.id} ({candidate.phrase or 'by example'}, {candidate.probability or 0:.3g})"
+        for candidate in candidates
+    ]
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
@@ -135,7 +140,7 @@ def _leave_out(episode: Episode, least: float) -> Episode:
     doubtful = find_doubtful(chosen, least)
     if not doubtful:
         return episode
-    kept = tuple(one.id for one in chosen if one.id not in doubtful)
+    kept = tuple(candidate.id for candidate in chosen if candidate.id not in doubtful)
     left_out = format_doubtful(episode.workspace.pick(doubtful))
     message = (
         f"{len(kept)} of {format_mask_count(len(chosen))} {'is' if len(kept) == 1 else 'are'} kept; in doubt and left"
@@ -178,8 +183,3 @@ def build_doubt_options(ids: Sequence[int]) -> tuple[str, ...]:
     if len(ids) == 1:
         return f"keep {ids[0]}", f"drop {ids[0]}"
     return ("keep all", *(f"keep {id}" for id in ids[: MAX_OPTIONS - 2]), "drop all")
-
-
-def describe_settled(ids: Sequence[int]) -> str:
-    """Return what a reply came to, e.g. 'keep 1 to 3'."""
-    return f"keep {format_ids(ids)}" if ids else "keep none"

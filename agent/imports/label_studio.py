@@ -58,10 +58,14 @@ def _find_name(data: Mapping[str, Any]) -> str:
 
 def _list_regions(task: Mapping[str, Any]) -> Iterator[Any]:
     """The regions of the first annotation that was not cancelled, or of the first prediction."""
-    done = [one for one in task.get("annotations") or () if isinstance(one, dict) and not one.get("was_cancelled")]
-    predicted = [one for one in task.get("predictions") or () if isinstance(one, dict)]
-    for one in (done or predicted)[:1]:
-        yield from one.get("result") or ()
+    done = [
+        annotation
+        for annotation in task.get("annotations") or ()
+        if isinstance(annotation, dict) and not annotation.get("was_cancelled")
+    ]
+    predicted = [prediction for prediction in task.get("predictions") or () if isinstance(prediction, dict)]
+    for annotation in (done or predicted)[:1]:
+        yield from annotation.get("result") or ()
 
 
 def _read_region(region: Mapping[str, Any]) -> ImportedMask | None:

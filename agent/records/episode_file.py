@@ -184,7 +184,7 @@ class WorkspaceDelta(SavedModel):
     @property
     def has_label(self) -> bool:
         """Whether a mask gets a class, or loses it."""
-        return bool(self.labelled) or any(one.label for one in (*self.candidates, *self.corrected))
+        return bool(self.labelled) or any(candidate.label for candidate in (*self.candidates, *self.corrected))
 
     def apply_to(self, before: Workspace) -> Workspace:
         """Add what the step added. Raise ValueError for masks that fit neither the image nor the numbering."""

@@ -77,9 +77,9 @@ class Coverage(BaseModel):
         named = {mask.id for mask in doubtful}
         return cls(
             searched=[_describe_search(search) for search in episode.searches],
-            answered=[one.id for one in answer if one.id not in named],
+            answered=[candidate.id for candidate in answer if candidate.id not in named],
             in_doubt=doubtful,
-            uncalibrated=[one.id for one in answer if one.probability is None],
+            uncalibrated=[candidate.id for candidate in answer if candidate.probability is None],
             not_looked_at=[*_list_passed_over(episode)],
         )
 
@@ -145,11 +145,11 @@ def _list_doubtful(episode: Episode) -> Iterator[DoubtfulMask]:
     why |= dict.fromkeys(doubt.asked, "asked about") | dict.fromkeys(doubt.left_out, "left out")
     for id in (*doubt.left_out, *doubt.asked, *doubt.certain):
         if id in why:
-            one = workspace[id]
+            candidate = workspace[id]
             yield DoubtfulMask(
                 id=id,
-                phrase=one.phrase,
-                probability=one.probability,
+                phrase=candidate.phrase,
+                probability=candidate.probability,
                 is_in_answer=id in doubt.certain,
                 reason=why[id],
             )

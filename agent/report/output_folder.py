@@ -68,8 +68,8 @@ def write_exports(
     chosen, reasons = episode.workspace.pick(episode.current_ids), episode.reasons if reasons is None else reasons
     if episode.task.video is not None:
         tracks = [
-            ExportTrack(one.id, masklet, one.phrase, reasons.get(one.id, ""))
-            for one, masklet in zip(chosen, episode.masklets.masklets, strict=True)
+            ExportTrack(candidate.id, masklet, candidate.phrase, reasons.get(candidate.id, ""))
+            for candidate, masklet in zip(chosen, episode.masklets.masklets, strict=True)
         ]
         answer = VideoExportAnswer.from_tracks(episode.task.video, tracks, source)
         for exporter in formats:

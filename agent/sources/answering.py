@@ -81,11 +81,11 @@ def segment_source(
 def _list_items(source: Source | Iterable[Source], each: bool) -> list[SourceItem]:
     sources = [source] if isinstance(source, Source) else [*source]
     items: list[SourceItem] = []
-    for one in sources:
-        if isinstance(one, str | Path):
-            items += expand_sources([str(one)], each=each).items
+    for named in sources:
+        if isinstance(named, str | Path):
+            items += expand_sources([str(named)], each=each).items
         else:
-            items.append(SourceItem("", one))
+            items.append(SourceItem("", named))
     return items
 
 

@@ -6,7 +6,6 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,7 +23,6 @@ from agent.cli.terminal.console import (
     report_user_errors,
     require_extra,
     show_progress,
-    to_one_line,
 )
 from agent.cli.terminal.streams import print_json, print_line, print_remark
 from agent.core.errors import UsageError
@@ -113,7 +111,7 @@ def annotate_source(
         display.show_status(f"listing {source}")
         listing = open_listing(source, reading.to_json(), folder)
         for note in listing.notes:
-            print_note(display, note)
+            display.print_note(note)
         job = build_job(source, listing, question, folder, reading, running, display)
         job = replace(job, devices=running.choose_devices(options.device))
         summary, said = (
@@ -248,21 +246,12 @@ def build_job(
         listing=listing,
         out=out,
         setup=WorkerSetup(out, listing.reader, question.build_asker, ahead, plan.hash),
-        on_note=partial(print_note, display),
+        on_note=display.print_note,
         on_progress=build_progress_callback(display),
         place=running.on,
         share=running.part,
         stall=running.stall,
     )
-
-
-def print_note(display: Progress, text: str) -> None:
-    """Say on stderr what happened, in one line that stays."""
-    line = f"note: {to_one_line(text)}"
-    if display.is_visible:
-        display.print_line(line)
-    else:
-        print_remark(line)
 
 
 def build_progress_callback(display: Progress) -> "Callable[[ProgressMeter], None]":
@@ -291,9 +280,9 @@ def run_job(
 
     made = job.prepare_folder()
     if retry_errors:
-        print_note(display, f"{job.reopen_errors():,} images that could not be answered are asked again")
+        display.print_note(f"{job.reopen_errors():,} images that could not be answered are asked again")
     if before := job.build_meter().done:
-        print_note(display, f"{before:,} of {job.plan.images:,} images in {job.out} are done, and are not asked again")
+        display.print_note(f"{before:,} of {job.plan.images:,} images in {job.out} are done, and are not asked again")
     with report_errors(lambda: describe_rest(job)):
         try:
             job.run()

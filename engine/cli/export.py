@@ -1,14 +1,13 @@
 """`engine export`: write what is labelled for programs that train or score."""
 
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from agent.cli.options.path_parameters import path_argument, path_option
-from agent.cli.terminal.console import Progress, report_user_errors, require_extra, show_progress, to_one_line
-from agent.cli.terminal.streams import print_line, print_remark
+from agent.cli.terminal.console import report_user_errors, require_extra, show_progress
+from agent.cli.terminal.streams import print_line
 from agent.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def export_engine(
         with EngineStore.open(folder, read_only=True) as store:
             display.show_status(f"writing {out}")
             policy = StatePolicy() if people_only else load_policy(store)
-            on_note = partial(_print_note, display)
+            on_note = display.print_note
             if to == "corrections":
                 lines = describe_hand_out(folder, hand_out_corrections(store, out, policy=policy, on_note=on_note))
             elif to == "trainer":
@@ -133,11 +132,3 @@ def describe_trainer_export(report: "TrainerReport") -> list[str]:
 def _describe_copies(copied: int) -> list[str]:
     text = f"saved upright in images/, because plain readers see other pixels: {copied:,} images"
     return [text] if copied else []
-
-
-def _print_note(display: Progress, text: str) -> None:
-    line = f"note: {to_one_line(text)}"
-    if display.is_visible:
-        display.print_line(line)
-    else:
-        print_remark(line)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from agent.cli.options.path_parameters import path_argument
-from agent.cli.terminal.console import Progress, report_user_errors, require_extra, show_progress, to_one_line
+from agent.cli.terminal.console import Progress, report_user_errors, require_extra, show_progress
 from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
 
@@ -71,7 +71,7 @@ def run_engine(
         deadline = parse_budget(budget_hours)
         with EngineStore.open(folder, task="work") as store:
             if retry_errors:
-                print_note(display, f"{reopen_errors(store.database):,} images that could not be read are read again")
+                display.print_note(f"{reopen_errors(store.database):,} images that could not be read are read again")
             context = RunContext(
                 store=store,
                 load_sam3=lambda: load_sam3(sam3, device, display),
@@ -80,7 +80,7 @@ def run_engine(
                     **{"verifier": verifier, "mirrored": mirrored},
                 },
                 policy=load_policy(store),
-                on_note=lambda text: print_note(display, text),
+                on_note=display.print_note,
                 on_progress=build_progress_printer(display),
                 deadline=deadline,
             )
@@ -103,15 +103,6 @@ def load_sam3(name: str, device: str, display: Progress) -> "Sam3":
 
     display.show_status(f"loading SAM 3 ({name})")
     return Sam3.load(name, device=device)
-
-
-def print_note(display: Progress, text: str) -> None:
-    """Say on stderr what happened, in one line that stays."""
-    line = f"note: {to_one_line(text)}"
-    if display.is_visible:
-        display.print_line(line)
-    else:
-        print_remark(line)
 
 
 def build_progress_printer(display: Progress) -> Callable[[str], None]:

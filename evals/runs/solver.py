@@ -102,7 +102,10 @@ class Solver:
         """One masklet for each object that is given, in their order; an empty one of an object that is never seen."""
         session = self.sam3.open_tracking(video)
         given = [] if sample.given is None else sample.given()
-        ids = [session.add_prompt(one.frame, VisualPrompt(mask=decode_mask(one.mask)))[0] for one in given]
+        ids = [
+            session.add_prompt(given_mask.frame, VisualPrompt(mask=decode_mask(given_mask.mask)))[0]
+            for given_mask in given
+        ]
         if not ids:
             return Masklets.empty(video.height, video.width, len(video))
         [found] = collect_masklets(session.propagate(), video, [""])

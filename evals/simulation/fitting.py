@@ -47,7 +47,7 @@ def measure_protocol(
     truths = collect_truths(samples)
     sam3 = Sam3(SimulatedSegmenter(truths))
     planners = [ChatPlanner(SimulatedModel(truths, profile, seed), toolset=PAPER) for seed in seeds]
-    return 100 * float(np.mean([one.iou for planner in planners for one in ask_samples(samples, planner, sam3)]))
+    return 100 * float(np.mean([result.iou for planner in planners for result in ask_samples(samples, planner, sam3)]))
 
 
 def fit_skill(curve: Mapping[float, float], wanted: float) -> float:

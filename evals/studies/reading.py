@@ -95,9 +95,11 @@ def summarize_words(found: Sequence[ReadWord]) -> dict[str, dict[str, Counts]]:
         "kind": lambda word: "numbers" if word.text.isdigit() else "words",
     }
     return {
-        name: {value: _count_words([one for one in found if kind(one.word) == value]) for value in _sort_values(values)}
+        name: {
+            value: _count_words([word for word in found if kind(word.word) == value]) for value in _sort_values(values)
+        }
         for name, kind in kinds.items()
-        for values in [{kind(one.word) for one in found}]
+        for values in [{kind(word.word) for word in found}]
     }
 
 
@@ -110,7 +112,7 @@ def _sort_values(values: Iterable[str]) -> list[str]:
 
 
 def _count_words(found: Sequence[ReadWord]) -> Counts:
-    shares = {name: float(np.mean([getattr(one, name) for one in found])) for name in ("read", "bound", "answered")}
+    shares = {name: float(np.mean([getattr(word, name) for word in found])) for name in ("read", "bound", "answered")}
     return {"words": len(found), **{name: round(share, 4) for name, share in shares.items()}}
 
 
@@ -126,10 +128,10 @@ def format_reading_table(summary: dict[str, dict[str, Counts]]) -> str:
 def list_failures(found: Sequence[ReadWord]) -> list[str]:
     """List the words that were not read, or not bound to their object."""
     return [
-        f"{one.word.text!r} in {one.word.font}, {one.word.height} px, {one.word.angle}°:"
-        f" {'not bound' if one.read else 'not read'}"
-        for one in found
-        if not one.bound
+        f"{word.word.text!r} in {word.word.font}, {word.word.height} px, {word.word.angle}°:"
+        f" {'not bound' if word.read else 'not read'}"
+        for word in found
+        if not word.bound
     ]
 
 

@@ -112,9 +112,9 @@ class Concept:
         """
         if not concepts:
             raise ValueError("there is no concept to combine; give at least one")
-        first, phrases = concepts[0], sorted({one.phrase for one in concepts if one.phrase})
-        for one in concepts:
-            one.check_weights(first.fingerprint, first.weights, width=first.width)
+        first, phrases = concepts[0], sorted({concept.phrase for concept in concepts if concept.phrase})
+        for concept in concepts:
+            concept.check_weights(first.fingerprint, first.weights, width=first.width)
         if len(phrases) > 1:
             raise ConceptError(
                 f"the concepts have different phrases, {' and '.join(map(repr, phrases[:3]))}; combine those of one"
@@ -122,9 +122,9 @@ class Concept:
             )
         joined = replace(
             first,
-            examples=np.concatenate([one.examples for one in concepts]),
-            labels=tuple(label for one in concepts for label in one.labels),
-            surroundings=np.concatenate([one.surroundings for one in concepts]),
+            examples=np.concatenate([concept.examples for concept in concepts]),
+            labels=tuple(label for concept in concepts for label in concept.labels),
+            surroundings=np.concatenate([concept.surroundings for concept in concepts]),
             phrase=phrases[0] if phrases else None,
         )
         return joined._average_examples() if average else joined

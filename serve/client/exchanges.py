@@ -19,7 +19,6 @@ from sam3_tool import Concept, Image
 from sam3_tool.errors import UserError, mask_passwords
 from sam3_tool.masks.rle import encode_mask
 from serve.talk.schemas import (
-    ConversationLine,
     ConversationState,
     ErrorLine,
     JobRow,
@@ -165,7 +164,6 @@ class RefinedMasks(_Read):
 
 
 Line = Annotated[StepLine | WaitingLine | ErrorLine | ResultLine, Discriminator("type")]
-TurnLine = Annotated[StepLine | WaitingLine | ErrorLine | ConversationLine, Discriminator("type")]
 _LINES: TypeAdapter[StepLine | WaitingLine | ErrorLine | ResultLine] = TypeAdapter(Line)
 _FOUND = TypeAdapter(list[FoundPhrase])
 

@@ -195,7 +195,7 @@ class LabelStudioBackend:
         named = config.image_values[image_name]
         value = task.data.get(named[1:]) if named.startswith("$") else named
         values = value if isinstance(value, list) else [value]
-        urls = [one for one in values if isinstance(one, str) and one]
+        urls = [url for url in values if isinstance(url, str) and url]
         if not urls or len(urls) < len(values):
             raise UsageError(f"the task has no image under {named!r}")
         images = [Image.read(self.images.read(url), max_pixels=self.max_pixels) for url in urls]
@@ -216,8 +216,8 @@ class LabelStudioBackend:
         return [
             region
             for control, label in asked
-            for one in _drop_doubles([next(found) for _ in control.phrases[label]])
-            for region in _build_regions(control, label, one, index)
+            for instances in _drop_doubles([next(found) for _ in control.phrases[label]])
+            for region in _build_regions(control, label, instances, index)
         ]
 
 
@@ -225,11 +225,11 @@ def _drop_doubles(found: Sequence[Instances]) -> list[Instances]:
     """Of what several phrases of one label found, leave each object once."""
     if len(found) == 1:
         return [*found]
-    masks = [mask for one in found for mask in one.rles]
-    scores = np.concatenate([one.scores for one in found])
-    owners = np.repeat(np.arange(len(found)), [len(one) for one in found])
+    masks = [mask for instances in found for mask in instances.rles]
+    scores = np.concatenate([instances.scores for instances in found])
+    owners = np.repeat(np.arange(len(found)), [len(instances) for instances in found])
     kept = np.isin(np.arange(len(masks)), select_non_overlapping(masks, scores, threshold=SAME_OBJECT))
-    return [one[kept[owners == number]] for number, one in enumerate(found)]
+    return [instances[kept[owners == number]] for number, instances in enumerate(found)]
 
 
 def _locate_click(value: PromptValue, image: Image) -> tuple[float, float]:

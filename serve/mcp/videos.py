@@ -142,7 +142,11 @@ def encode_tracks(opened: OpenedImage, ids: Sequence[int], exporter: Exporter) -
     """Return what a format of videos makes of these tracks."""
     assert opened.video is not None, "it is a format of videos"
     chosen = opened.workspace.pick(ids)
-    tracks = [ExportTrack(one.id, one.masklet, one.phrase) for one in chosen if one.masklet is not None]
+    tracks = [
+        ExportTrack(candidate.id, candidate.masklet, candidate.phrase)
+        for candidate in chosen
+        if candidate.masklet is not None
+    ]
     answer = VideoExportAnswer.from_tracks(opened.video, tracks, opened.name or opened.handle)
     with tempfile.TemporaryDirectory(dir=_make_folder()) as folder:
         return exporter.write_video_answer(answer, Path(folder)).read_bytes()

@@ -339,9 +339,9 @@ def _build_tracks(conversation: Conversation) -> dict[int, Track]:
     timeline, masklets = conversation.timeline, conversation.masklets
     chosen = () if timeline is None else conversation.workspace.pick(conversation.selected)
     return {
-        one.id: Track.from_masklet(masklets[one.id], one.key_frame, timeline)
-        for one in chosen
-        if timeline is not None and one.id in masklets
+        candidate.id: Track.from_masklet(masklets[candidate.id], candidate.key_frame, timeline)
+        for candidate in chosen
+        if timeline is not None and candidate.id in masklets
     }
 
 

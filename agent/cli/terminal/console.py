@@ -98,6 +98,14 @@ class Progress:
     is_visible: bool = True
     """Whether anybody looks."""
 
+    def print_note(self, text: str) -> None:
+        """Say on stderr what had to be decided, in one line that stays."""
+        line = f"note: {to_one_line(text)}"
+        if self.is_visible:
+            self.print_line(line)
+        else:
+            print_remark(line)
+
 
 @contextmanager
 def show_progress() -> Iterator[Progress]:

@@ -33,10 +33,11 @@ def write_data_set(images: ImageSet, path: Path) -> None:
 
 def _format_labels(image: SetImage, names: list[str], tolerance: float) -> str:
     size = image.width, image.height
-    return "".join(
-        f"{names.index(get_category(one))} {format_corners(decode_mask(one.rle), size, tolerance=tolerance)}\n"
-        for one in image.filled
+    lines = (
+        f"{names.index(get_category(mask))} {format_corners(decode_mask(mask.rle), size, tolerance=tolerance)}\n"
+        for mask in image.filled
     )
+    return "".join(lines)
 
 
 SEGMENTATION = SetExporter(".yolo-seg.zip", "YOLO segmentation, train and val (zip)", write_data_set)

@@ -232,7 +232,7 @@ def _read_tokens(logprobs: Any) -> Iterator[TokenOdds]:
     """Yield the tokens whose odds a server tells, with those odds that are numbers."""
     for token in _to_dicts(_to_dict(logprobs).get("content")):
         listed = [token, *_to_dicts(token.get("top_logprobs"))]
-        odds = {_read_text(one.get("token")): one["logprob"] for one in listed if _is_log_probability(one)}
+        odds = {_read_text(entry.get("token")): entry["logprob"] for entry in listed if _is_log_probability(entry)}
         yield TokenOdds(_read_text(token.get("token")), odds)
 
 

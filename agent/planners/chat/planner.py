@@ -123,9 +123,7 @@ class ChatPlanner:
         requests = self.build_verdict_requests(episode, ids, closely=closely)
         tool = OneVerdict if is_judged_singly(ids, self.toolset, closely) else SheetVerdicts
         verdicts = self._collect_verdicts(requests, tool)
-        unsure = [
-            one.id for one in verdicts if UNSURE[0] <= one.probability <= UNSURE[1] and one.id in episode.workspace
-        ]
+        unsure = [verdict.id for verdict in verdicts if _is_unsure(verdict) and verdict.id in episode.workspace]
         if not self.toolset.is_for_videos or not unsure:
             return verdicts
         closer = examination.build_track_requests(episode, unsure, self.view, closer=True)

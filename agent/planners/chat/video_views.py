@@ -81,9 +81,14 @@ def draw_views(views: Sequence[FrameView], episode: Episode, view: View) -> tupl
         return ()
     return tuple(
         _draw_sheet(
-            video, one.frames, tuple(episode.workspace.get_masklets(one.ids)), one.ids, one.close, view.image_side
+            video,
+            frame_view.frames,
+            tuple(episode.workspace.get_masklets(frame_view.ids)),
+            frame_view.ids,
+            frame_view.close,
+            view.image_side,
         )
-        for one in views
+        for frame_view in views
     )
 
 

@@ -50,7 +50,11 @@ class Progress:
         """Find the masks that were not judged, one for each object that several phrases found."""
         judged = {verdict.id for step in episode.steps for verdict in step.observation.verdicts}
         known = count_known(episode)
-        every = [one.id for one in episode.workspace if one.id > known or one.id in self.plan.get("among", ())]
+        every = [
+            candidate.id
+            for candidate in episode.workspace
+            if candidate.id > known or candidate.id in self.plan.get("among", ())
+        ]
         shown = choose_representatives(episode.workspace, every)
         return [id for id in shown if id not in judged or id in self._list_disputed(episode, shown)]
 
@@ -58,7 +62,7 @@ class Progress:
         """List the masks that a check spoke against, and those that lie where it missed something."""
         if "checked_at" not in self.plan:
             return []
-        repaired = [one.id for one in episode.workspace if one.id > self.plan["checked_at"]]
+        repaired = [candidate.id for candidate in episode.workspace if candidate.id > self.plan["checked_at"]]
         return [*self.plan["wrong"], *find_same_place(episode.workspace, shown, repaired)]
 
     def collect_evidence(self, episode: Episode) -> dict[int, float]:

@@ -82,7 +82,9 @@ def choose_frames(masklets: Sequence[Masklet], timeline: Timeline, count: int) -
 
     Frames on which none of them is seen are passed over.
     """
-    seen = sorted({frame for one in masklets for frame in one.frames if timeline.start <= frame < timeline.stop})
+    seen = sorted(
+        {frame for masklet in masklets for frame in masklet.frames if timeline.start <= frame < timeline.stop}
+    )
     return timeline.spread_frames(count, seen or None)
 
 

@@ -99,19 +99,19 @@ class SegmentVideo(Tool):
             frame = timeline.find_frame(self.at)
         elif masklets:
             frame = max(
-                masklets[0].frames, key=lambda frame: sum(one.find_place(frame) is not None for one in masklets)
+                masklets[0].frames, key=lambda frame: sum(masklet.find_place(frame) is not None for masklet in masklets)
             )
         if not timeline.start <= frame < timeline.stop:
             raise ToolError("The frame with the examples lies outside the part that is looked at; choose another.")
-        places = [(one, one.find_place(frame)) for one in masklets]
+        places = [(masklet, masklet.find_place(frame)) for masklet in masklets]
         if unseen := [id for id, (_, place) in zip(ids, places, strict=True) if place is None]:
             raise ToolError(f"Track {unseen[0]} is not seen at the same time as the other examples; leave it out.")
-        seen = [one.boxes[place].tolist() for one, place in places if place is not None]
+        seen = [masklet.boxes[place].tolist() for masklet, place in places if place is not None]
         return frame, tuple((box[0], box[1], box[2], box[3]) for box in [*seen, *self.boxes])
 
     def _follow(self, episode: Episode, sam3: Sam3, prompts: Sequence[TrackingPrompt], timeline: Timeline) -> Tracking:
         video = get_video(episode)
-        phrases = [(one.prompt if isinstance(one, FramePrompt) else one).phrase or "" for one in prompts]
+        phrases = [(prompt.prompt if isinstance(prompt, FramePrompt) else prompt).phrase or "" for prompt in prompts]
         frames = sam3.track(video, prompts, start=timeline.start, stop=timeline.stop)
         return follow_objects(frames, video, phrases, timeline, count=timeline.stop - timeline.start)
 

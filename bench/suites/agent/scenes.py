@@ -14,7 +14,7 @@ from agent.cli.main import app
 from evals.reports.summary import Summary, SummaryRow
 from evals.runs.manifest import Manifest
 
-RESULTS = Path(__file__).parents[2] / "benchmarks" / "results" / "speed" / "scenes.json"
+RESULTS = Path(__file__).parents[3] / "benchmarks" / "results" / "speed" / "scenes.json"
 SPLITS = {
     "reasonseg": "val",
     "refcoco": "val",

@@ -29,7 +29,7 @@ class PairVerifier:
     def fit_pairs(cls, pairs: Sequence[SimulatedPair], reviewer: SimulatedReviewer, *, settled: bool) -> "PairVerifier":
         """Fit on pairs that a reviewer has labelled; `settled` once rejections have been corrected."""
         label = reviewer.settle_pair if settled else reviewer.label_pair
-        mv, ev = (fit_stage(stage, [one for pair in pairs for one in label(pair, stage)]) for stage in STAGES)
+        mv, ev = (fit_stage(stage, [answer for pair in pairs for answer in label(pair, stage)]) for stage in STAGES)
         return cls(mv.fit, ev.fit)
 
     def estimate_pair(self, simulated: SimulatedPair) -> tuple[float, np.ndarray]:

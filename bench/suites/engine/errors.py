@@ -57,7 +57,7 @@ def tabulate_errors(orders: Sequence[Sequence[SimulatedPair]], name: str, words:
     ]
     rows: list[tuple[Cell, ...]] = []
     for kind in (*get_args(ErrorKind), "all"):
-        places = np.array([place for one, place in found if kind in (one, "all")])
+        places = np.array([place for error, place in found if kind in (error, "all")])
         shares = [100 * float((places < share).mean()) if len(places) else None for share in AT_SHARES]
         rows.append((kind, len(places), 100 * len(places) / max(1, len(found)), *shares))
     columns = ("error", "pairs", "% of all", *(f"found at {share:.0%}, %" for share in AT_SHARES))

@@ -35,7 +35,6 @@ SCENES = 150
 """Of each seed; the first third is labelled at random, and the rest is reviewed."""
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.5)
 """Of pairs that are reviewed."""
-GOAL_SHARE = 0.2
 BATCH_SHARE = 0.02
 """Of pairs, after which the verifier is fitted anew where it is."""
 WORLDS: tuple[tuple[NegativeKind, str], ...] = (("any", "any noun"), ("siblings", "nouns of the family"))
@@ -111,7 +110,7 @@ def measure_engine(*, seeds: int = SEEDS, scenes: int = SCENES, folder: Path | N
         pool = pools[words] = [pair for project in projects for pair in project]
         outcomes = [route_sample(pool, seed) for seed in range(DRAWS)]
         yield tabulate_routing(outcomes, f"engine-routing-{kind}", words)
-        yield tabulate_precision([one.curve for one in outcomes], f"engine-precision-{kind}", words)
+        yield tabulate_precision([outcome.curve for outcome in outcomes], f"engine-precision-{kind}", words)
         yield tabulate_labels(pool, f"engine-labels-{kind}", words)
     yield tabulate_negatives(pools)
 

@@ -51,7 +51,7 @@ def _build_row(words: str, outcomes: Sequence[NegativeOutcome]) -> tuple[Cell, .
     def measure_share(chosen: Sequence[int]) -> float:
         return 100 * sum(outcomes[place].is_hard for place in chosen) / max(1, len(chosen))
 
-    interval = compute_interval([str(one.scene) for one in outcomes], measure_share)
-    hard, offered = (sum(getattr(one, name) for one in outcomes) for name in ("is_hard", "has_mask"))
+    interval = compute_interval([str(outcome.scene) for outcome in outcomes], measure_share)
+    hard, offered = (sum(getattr(outcome, name) for outcome in outcomes) for name in ("is_hard", "has_mask"))
     share = 100 / max(1, len(outcomes))
     return (words, len(outcomes), hard, hard * share, interval.low, interval.high, offered * share)

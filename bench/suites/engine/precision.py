@@ -46,7 +46,9 @@ def tabulate_precision(curves: Sequence[PrecisionCurve], name: str, words: str) 
     rows: list[tuple[Cell, ...]] = []
     for share in CURVE_SHARES:
         measured = [[100 * curve.measure_precision(share, with_masks=group) for curve in curves] for group in groups]
-        rows.append((f"{100 * share:.0f}", *(cell for one in measured for cell in (float(np.mean(one)), min(one)))))
+        rows.append(
+            (f"{100 * share:.0f}", *(cell for shares in measured for cell in (float(np.mean(shares)), min(shares))))
+        )
     columns = (
         *("automatic, %", "right, %", "lowest sample"),
         *("pairs with masks, %", "lowest of them", "pairs without, %", "lowest without"),

@@ -62,7 +62,7 @@ def tabulate_routing(outcomes: Sequence[RoutingOutcome], name: str, words: str) 
         "labels": LABELS,
         "bound": QUALITY,
         "precision reached": f"{kept} of {len(outcomes)}",
-        "automatic, mean": f"{np.mean([100 * one.automatic / one.others for one in outcomes]):.1f} %",
+        "automatic, mean": f"{np.mean([100 * outcome.automatic / outcome.others for outcome in outcomes]):.1f} %",
     }
     columns = ("sample", "automatic, %", "precision", "automatic with masks", "mask threshold", "pair threshold")
     return Table(name, "Pairs that need no person, by the random sample of labels", columns, rows, about)
@@ -73,15 +73,15 @@ def tabulate_labels(pool: Sequence[SimulatedPair], name: str, words: str, *, dra
     rows: list[tuple[Cell, ...]] = []
     for labels in (number for number in MORE_LABELS if number < len(pool)):
         outcomes = [route_sample(pool, seed, labels=labels) for seed in range(draws)]
-        with_masks = sum(one.with_masks for one in outcomes)
+        with_masks = sum(outcome.with_masks for outcome in outcomes)
         rows.append(
             (
                 labels,
-                float(np.mean([100 * one.automatic / one.others for one in outcomes])),
-                sum(one.right >= QUALITY * one.automatic for one in outcomes),
-                sum(one.with_masks > 0 for one in outcomes),
-                float(np.mean([100 * one.with_masks / one.others_with_masks for one in outcomes])),
-                100 * sum(one.right_with_masks for one in outcomes) / with_masks if with_masks else None,
+                float(np.mean([100 * outcome.automatic / outcome.others for outcome in outcomes])),
+                sum(outcome.right >= QUALITY * outcome.automatic for outcome in outcomes),
+                sum(outcome.with_masks > 0 for outcome in outcomes),
+                float(np.mean([100 * outcome.with_masks / outcome.others_with_masks for outcome in outcomes])),
+                100 * sum(outcome.right_with_masks for outcome in outcomes) / with_masks if with_masks else None,
             )
         )
     columns = (
@@ -98,7 +98,7 @@ def route_sample(pool: Sequence[SimulatedPair], seed: int, *, labels: int = LABE
     sample, others = ([pool[place] for place in places] for places in (order[:labels], order[labels:]))
     reviewer = SimulatedReviewer(seed)
     mask_labels, pair_labels = (
-        [one for pair in sample for one in reviewer.settle_pair(pair, stage)] for stage in STAGES
+        [label for pair in sample for label in reviewer.settle_pair(pair, stage)] for stage in STAGES
     )
     mv, ev = fit_stage("mv", mask_labels), fit_stage("ev", pair_labels)
     mask_sample = [

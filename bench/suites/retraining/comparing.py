@@ -48,7 +48,7 @@ def compare_arm(before: Outcomes, truths: Sequence[Outcomes], arms: Sequence[Out
     gain, share = compute_gains(everything)
     numbers = [score_outcomes(run) for run in arms]
     return ArmResult(
-        {name: float(np.mean([one[name] for one in numbers])) for name in numbers[0]},
+        {name: float(np.mean([scores[name] for scores in numbers])) for name in numbers[0]},
         gain,
         compute_interval(groups, lambda scenes: compute_gains(scenes)[0], draws=DRAWS),
         share,

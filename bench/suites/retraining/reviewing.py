@@ -125,16 +125,16 @@ def label_by_engine(
     judged = [judge_pair(pair, str(number), rng) for number, pairs in enumerate(scenes) for pair in pairs]
     drawn = rng.permutation(len(judged))[:SAMPLE]
     sample = [judged[index] for index in drawn]
-    masks = fit_stage("mv", [label for one in sample for label in _list_mask_labels(one)])
-    coverage = fit_stage("ev", [_build_coverage_label(one) for one in sample])
-    odds = [_estimate_odds(one.pair, masks.fit, coverage.fit) for one in judged]
-    by_person = _choose_reviewed(np.array([one.risk for one in odds]), drawn, round(reviewed * len(judged)))
+    masks = fit_stage("mv", [label for pair in sample for label in _list_mask_labels(pair)])
+    coverage = fit_stage("ev", [_build_coverage_label(pair) for pair in sample])
+    odds = [_estimate_odds(pair.pair, masks.fit, coverage.fit) for pair in judged]
+    by_person = _choose_reviewed(np.array([estimate.risk for estimate in odds]), drawn, round(reviewed * len(judged)))
     limits = _choose_limits(sample, masks, coverage, quality)
     labels = tuple(
-        one.review() if seen else _label_alone(one.pair, said, limits)
-        for one, seen, said in zip(judged, by_person, odds, strict=True)
+        pair.review() if seen else _label_alone(pair.pair, said, limits)
+        for pair, seen, said in zip(judged, by_person, odds, strict=True)
     )
-    return EngineLabels(labels, by_person, np.array([one.is_wrong for one in judged]), limits)
+    return EngineLabels(labels, by_person, np.array([pair.is_wrong for pair in judged]), limits)
 
 
 def _list_mask_labels(judged: JudgedPair) -> list[LabelledItem]:
@@ -172,8 +172,8 @@ def _choose_limits(
     sample: Sequence[JudgedPair], masks: FitReport, coverage: FitReport, quality: float
 ) -> tuple[float, float]:
     """Choose from which probability on a mask, and the coverage of a pair, need no person; 2 where none is enough."""
-    rights = [bool(right) for one in sample for right in one.said_rights]
-    covered = [one.is_covered or one.has_passed for one in sample]
+    rights = [bool(right) for pair in sample for right in pair.said_rights]
+    covered = [pair.is_covered or pair.has_passed for pair in sample]
     chosen = []
     for report, answers, missed in ((masks, rights, MASK_ERRORS), (coverage, covered, COVERAGE_ERRORS)):
         sampled = [SampledItem(float(odds), answer) for odds, answer in zip(report.estimates, answers, strict=True)]

@@ -133,7 +133,7 @@ class LoopRun:
 def _build_table(
     before: dict[str, Outcomes], after: Mapping[Arm, Sequence[dict[str, Outcomes]]], plan: LoopPlan
 ) -> Table:
-    by_style = {arm: {style: [one[style] for one in runs] for style in STYLES} for arm, runs in after.items()}
+    by_style = {arm: {style: [run[style] for run in runs] for style in STYLES} for arm, runs in after.items()}
     truths = by_style["truth"]["printed"]
     results = {arm: compare_arm(before["printed"], truths, runs["printed"]) for arm, runs in by_style.items()}
     start = score_outcomes(before["printed"])
@@ -156,8 +156,8 @@ def _build_seed_table(before: Outcomes, after: Mapping[Arm, Sequence[dict[str, O
     rows: list[tuple[Cell, ...]] = []
     for seed in range(plan.seeds):
         for arm in ARMS:
-            one = compare_arm(before, [after["truth"][seed]["printed"]], [after[arm][seed]["printed"]])
-            rows.append((seed, NAMES[arm], round(one.gain, 1), round(100 * one.share)))
+            comparison = compare_arm(before, [after["truth"][seed]["printed"]], [after[arm][seed]["printed"]])
+            rows.append((seed, NAMES[arm], round(comparison.gain, 1), round(100 * comparison.share)))
     columns = ("seed", "labels", "gain", "share of the gain, %")
     return Table("engine-loop-seeds", "The same by seed of training", columns, rows, {"shifted scenes": plan.scenes})
 

@@ -77,7 +77,9 @@ def _list_outer_tasks(events: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The tasks that lie in no other one of their thread."""
     outer: list[dict[str, Any]] = []
     ends: dict[Thread, float] = defaultdict(float)
-    for event in sorted((one for one in events if one.get("tdur") and one.get("dur")), key=lambda one: one["ts"]):
+    for event in sorted(
+        (event for event in events if event.get("tdur") and event.get("dur")), key=lambda event: event["ts"]
+    ):
         if event["ts"] >= ends[_get_thread(event)]:
             ends[_get_thread(event)] = event["ts"] + event["dur"]
             outer.append(event)

@@ -13,6 +13,7 @@ from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, memoize_by_prediction, read_upright_size
 from evals.datasets.formats.frame_files import make_first_frame_opener, make_video_opener
 from evals.datasets.formats.mask_files import MaskTree, write_mask_zip
+from evals.datasets.formats.one_mask import get_target
 from evals.errors import DatasetError, NoTruthError
 from evals.metrics import jf
 from evals.metrics.inputs.entries import Entry, get_field, require_list, require_object
@@ -127,8 +128,11 @@ class ExpressionDataset:
     @cached_property
     def _samples(self) -> list[Sample]:
         return [
-            one.to_sample(self._make_truth_check(one), self._make_target_reader(one) if self.referee.is_known else None)
-            for one in self.expressions
+            expression.to_sample(
+                self._make_truth_check(expression),
+                self._make_target_reader(expression) if self.referee.is_known else None,
+            )
+            for expression in self.expressions
         ]
 
     def _make_target_reader(self, expression: Expression) -> Callable[[], list[Masklet]]:
@@ -173,7 +177,9 @@ class ExpressionDataset:
 
     @cached_property
     def _judge_predictions(self) -> Callable[[Sequence[Prediction]], list[Any]]:
-        return memoize_by_prediction(lambda predictions: [self._judge_prediction(one) for one in predictions])
+        return memoize_by_prediction(
+            lambda predictions: [self._judge_prediction(prediction) for prediction in predictions]
+        )
 
     def _judge_prediction(self, prediction: Prediction) -> Any:
         expression = self._find_expression(prediction)
@@ -206,7 +212,9 @@ class ExpressionDataset:
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
         tree = MaskTree(predictions, within=self.within)
-        return self.referee.summarize([(one, self._judge_tree(one, tree)) for one in self.expressions])
+        return self.referee.summarize(
+            [(expression, self._judge_tree(expression, tree)) for expression in self.expressions]
+        )
 
     def _judge_tree(self, expression: Expression, tree: MaskTree) -> Any:
         if not tree.has_folder(expression.folder):
@@ -216,10 +224,8 @@ class ExpressionDataset:
         return self.referee.judge(expression, size, masks)
 
     def _find_expression(self, prediction: Prediction) -> Expression:
-        try:
-            return self._by_id[prediction.id]
-        except KeyError:
-            raise DatasetError(f"there is a prediction for {prediction.id!r}, which the data does not have") from None
+        expression: Expression = get_target(self._by_id, prediction)
+        return expression
 
     @cached_property
     def _by_id(self) -> dict[str, Expression]:

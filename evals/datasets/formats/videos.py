@@ -12,6 +12,7 @@ from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, memoize_by_prediction
 from evals.datasets.formats.frame_files import make_first_frame_opener, make_video_opener
 from evals.datasets.formats.mask_files import encode_png
+from evals.datasets.formats.one_mask import get_target
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import jf
 from evals.metrics.jf import Curves
@@ -113,7 +114,7 @@ class FollowedVideo:
                 place = masklet.find_place(frame)
                 if place is not None:
                     seen.append((masklet.scores[place], number, masklet.rles[place]))
-            for _, number, mask in sorted(seen, key=lambda one: one[0]):
+            for _, number, mask in sorted(seen, key=lambda entry: entry[0]):
                 labels[row][rle.decode_mask(mask)] = number
         return labels
 
@@ -180,7 +181,9 @@ class FollowingDataset:
 
     @cached_property
     def _judge_predictions(self) -> Callable[[Sequence[Prediction]], list[Mapping[int, Curves]]]:
-        return memoize_by_prediction(lambda predictions: [self._judge_prediction(one) for one in predictions])
+        return memoize_by_prediction(
+            lambda predictions: [self._judge_prediction(prediction) for prediction in predictions]
+        )
 
     def _judge_prediction(self, prediction: Prediction) -> Mapping[int, Curves]:
         video = self._find_video(prediction)
@@ -202,10 +205,8 @@ class FollowingDataset:
         return written
 
     def _find_video(self, prediction: Prediction) -> FollowedVideo:
-        try:
-            return self._by_id[prediction.id]
-        except KeyError:
-            raise DatasetError(f"there is a prediction for {prediction.id!r}, which the data does not have") from None
+        video: FollowedVideo = get_target(self._by_id, prediction)
+        return video
 
     @cached_property
     def _by_id(self) -> dict[str, FollowedVideo]:

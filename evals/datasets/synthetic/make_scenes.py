@@ -88,7 +88,8 @@ class _SceneCase:
         PIL.Image.fromarray(self.query.target * 255).save(path)
 
 
-def _write_json(path: Path, value: Any) -> None:
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file, and the folders that it lies in."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
 
@@ -116,7 +117,7 @@ def _write_reasonseg(out: Path, cases: Sequence[_SceneCase]) -> None:
         stem = out / "val" / f"scene_{case.number:06d}_0"
         case.save_image(stem.with_suffix(".jpg"))
         sentence = len(case.query.text.split()) >= SENTENCE_MIN_WORDS
-        _write_json(
+        write_json(
             stem.with_suffix(".json"),
             {"text": [case.query.text], "is_sentence": sentence, "shapes": list(_build_shapes(case))},
         )
@@ -162,7 +163,7 @@ def _write_omnilabel(out: Path, cases: Sequence[_SceneCase]) -> None:
         "descriptions": list(descriptions.values()),
         "annotations": [{"id": number, **entry} for number, entry in enumerate(annotations, start=1)],
     }
-    _write_json(out / "dataset_all_val_v0.1.3.json", file)
+    write_json(out / "dataset_all_val_v0.1.3.json", file)
 
 
 def _list_label_space(case: _SceneCase) -> Iterator[tuple[str, str, tuple[int, ...]]]:
@@ -189,13 +190,13 @@ _GROWTH_BY_ANNOTATOR = {"a": 0, "b": 1, "c": -1}
 
 def _write_saco_gold(out: Path, cases: Sequence[_SceneCase]) -> None:
     for annotator, grown in _GROWTH_BY_ANNOTATOR.items():
-        _write_json(out / f"gold_metaclip_merged_{annotator}_release_test.json", _build_pairs(cases, grown))
+        write_json(out / f"gold_metaclip_merged_{annotator}_release_test.json", _build_pairs(cases, grown))
     for case in cases:
         case.save_image(out / "metaclip-images" / f"{case.number}.jpg")
 
 
 def _write_saco_silver(out: Path, cases: Sequence[_SceneCase]) -> None:
-    _write_json(out / "silver_sav_merged_test.json", _build_pairs(cases, 0))
+    write_json(out / "silver_sav_merged_test.json", _build_pairs(cases, 0))
     for case in cases:
         case.save_image(out / "images" / f"{case.number}.jpg")
 
@@ -261,7 +262,7 @@ def _write_refcoco(out: Path, cases: Sequence[_SceneCase]) -> None:
 def _write_grefcoco(out: Path, cases: Sequence[_SceneCase]) -> None:
     targets = [_make_annotation_ids(case, case.query.targets) for case in cases]
     refs = [_build_ref(case, ids or [-1], [1] * len(ids) or [-1]) for case, ids in zip(cases, targets, strict=True)]
-    _write_json(out / "grefcoco" / "grefs(unc).json", refs)
+    write_json(out / "grefcoco" / "grefs(unc).json", refs)
     _write_instances(out, out / "grefcoco", cases)
 
 
@@ -292,7 +293,7 @@ def _write_instances(out: Path, folder: Path, cases: Sequence[_SceneCase]) -> No
         case.save_image(out / "images" / "mscoco" / "images" / "train2014" / file_name)
         images.append({"id": case.number, "file_name": file_name, "height": case.size[0], "width": case.size[1]})
         annotations += [_build_coco_annotation(case, index) for index in range(len(case.scene.objects))]
-    _write_json(
+    write_json(
         folder / "instances.json",
         {"images": images, "annotations": annotations, "categories": [{"id": 1, "name": "object"}]},
     )
@@ -326,7 +327,7 @@ def _write_refcocom(out: Path, cases: Sequence[_SceneCase]) -> None:
         case.save_target(out / "masks" / f"{case.number}.png")
         sentence = {"idx": 0, "sent_id": case.number, "sent": case.query.text}
         segments.append({"img_name": file_name, "segment_id": case.number, "sentences": [sentence]})
-    _write_json(out / "annotations" / "val_object_part.json", segments)
+    write_json(out / "annotations" / "val_object_part.json", segments)
 
 
 def _write_converseg(out: Path, cases: Sequence[_SceneCase]) -> None:

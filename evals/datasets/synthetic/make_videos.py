@@ -1,6 +1,5 @@
 """Staged clips and queries about them, written as the video benchmarks write theirs."""
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,6 +10,7 @@ import numpy as np
 import PIL.Image
 
 from evals.datasets.synthetic.choreography import StagedClip
+from evals.datasets.synthetic.make_scenes import write_json
 from evals.datasets.synthetic.temporal import TemporalQuery, generate_temporal_queries
 from evals.metrics.inputs.boxes import compute_mask_box
 from sam3_tool.masks import rle
@@ -105,11 +105,6 @@ def list_cases(number: int, *, seed: int = 0, kinds: Sequence[str] | None = None
     return [ClipCase(f"clip{place:03d}", query) for place, query in enumerate(queries, start=1)]
 
 
-def _write_json(path: Path, value: Any) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-
-
 def _to_coco(masks: np.ndarray) -> list[dict[str, Any] | None]:
     """One entry per frame; null where nothing is seen."""
     return [rle.encode_mask(mask).to_coco() if mask.any() else None for mask in masks]
@@ -134,20 +129,20 @@ def _write_mevis(out: Path, cases: Sequence[ClipCase]) -> None:
     """valid_u, and valid without masks."""
     videos, masks = _list_expressions(cases)
     for split in ("valid_u", "valid"):
-        _write_json(out / split / "meta_expressions.json", {"videos": videos})
+        write_json(out / split / "meta_expressions.json", {"videos": videos})
         for case in cases:
             case.save_frames(out / split / "JPEGImages" / case.name)
-    _write_json(out / "valid_u" / "mask_dict.json", masks)
+    write_json(out / "valid_u" / "mask_dict.json", masks)
 
 
 def _write_revos(out: Path, cases: Sequence[ClipCase]) -> None:
     videos, masks = _list_expressions(cases)
-    _write_json(out / "meta_expressions_valid_.json", {"videos": videos})
-    _write_json(out / "mask_dict.json", masks)
+    write_json(out / "meta_expressions_valid_.json", {"videos": videos})
+    write_json(out / "mask_dict.json", masks)
     foreground = {
         case.name: {"masks_rle": [rle.encode_mask(frame > 0).to_coco() for frame in case.clip.ids]} for case in cases
     }
-    _write_json(out / "mask_dict_foreground.json", foreground)
+    write_json(out / "mask_dict_foreground.json", foreground)
     for case in cases:
         case.save_frames(out / "JPEGImages" / case.name)
 
@@ -162,7 +157,7 @@ def _write_reasonvos(out: Path, cases: Sequence[ClipCase]) -> None:
             case.save_labels(out / "Annotations" / f"Staged_{case.name}_{number}", union)
         videos[case.name] = {"source": "Staged", "frames": case.frame_names, "expressions": entries}
         case.save_frames(out / "JPEGImages" / case.name)
-    _write_json(out / "meta_expressions.json", {"videos": videos})
+    write_json(out / "meta_expressions.json", {"videos": videos})
 
 
 def _write_ref_youtube_vos(out: Path, cases: Sequence[ClipCase]) -> None:
@@ -177,8 +172,8 @@ def _write_ref_youtube_vos(out: Path, cases: Sequence[ClipCase]) -> None:
             if split == "train":
                 meant = case.query.frames[:, None, None]
                 case.save_labels(out / split / "Annotations" / case.name, np.where(meant, case.clip.ids, np.uint8(0)))
-        _write_json(out / "meta_expressions" / split / "meta_expressions.json", {"videos": videos})
-    _write_json(out / "meta_expressions" / "test" / "meta_expressions.json", {"videos": {cases[-1].name: {}}})
+        write_json(out / "meta_expressions" / split / "meta_expressions.json", {"videos": videos})
+    write_json(out / "meta_expressions" / "test" / "meta_expressions.json", {"videos": {cases[-1].name: {}}})
 
 
 def _select_with_objects(cases: Sequence[ClipCase]) -> list[ClipCase]:
@@ -197,7 +192,7 @@ def _write_ref_davis(out: Path, cases: Sequence[ClipCase]) -> None:
         videos[case.name] = {"frames": case.frame_names, "expressions": entries}
         case.save_frames(out / "valid" / "JPEGImages" / case.name)
         case.save_labels(out / "valid" / "Annotations" / case.name, labels)
-    _write_json(out / "meta_expressions" / "valid" / "meta_expressions.json", {"videos": videos})
+    write_json(out / "meta_expressions" / "valid" / "meta_expressions.json", {"videos": videos})
 
 
 def _describe_object(case: ClipCase, index: int) -> str:
@@ -252,7 +247,7 @@ def _write_veval(out: Path, cases: Sequence[ClipCase]) -> None:
         "categories": [{"id": id, "name": noun} for noun, id in categories.items()],
         "video_np_pairs": pairs,
     }
-    _write_json(out / "annotation" / "saco_veval_sav_test.json", file)
+    write_json(out / "annotation" / "saco_veval_sav_test.json", file)
 
 
 def _write_track(masks: np.ndarray) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from evals.bootstrap import Measure
 from evals.datasets.formats.expressions import Expression, iterate_saved_masks, list_frame_paths, read_videos
 from evals.datasets.formats.files import DataSource, hash_files, name_file
 from evals.datasets.formats.mask_files import encode_png
+from evals.datasets.formats.one_mask import get_target
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError, ScoringError
 from evals.metrics import jf
@@ -92,13 +93,13 @@ class RefDavis:
 
     @cached_property
     def _samples(self) -> list[Sample]:
-        return [one.to_sample(self._make_truth_check(one.video)) for one in self.expressions]
+        return [expression.to_sample(self._make_truth_check(expression.video)) for expression in self.expressions]
 
     def _make_truth_check(self, video: str) -> Callable[[], object]:
         return lambda: self._read_labels(video)
 
     def collect_info(self) -> DatasetInfo:
-        videos = list(dict.fromkeys(one.video for one in self.expressions))
+        videos = list(dict.fromkeys(expression.video for expression in self.expressions))
         files = [self.file, *(path for video in videos for path in jf.list_frames(self.masks / video))]
         return DatasetInfo(
             samples=len(self.expressions),
@@ -116,7 +117,7 @@ class RefDavis:
     def score(self, predictions: Sequence[Prediction]) -> Scores:
         curves = self._judge_parts(predictions)
         by_part = {part: float(np.mean([100 * c.mean() for pair in of.values() for c in pair])) for part, of in curves}
-        rates = {one.id: by_part[_get_part(self._find_expression(one))] for one in predictions}
+        rates = {prediction.id: by_part[_get_part(self._find_expression(prediction))] for prediction in predictions}
         return Scores("jf", _summarize_parts(curves), rates)
 
     def build_measure(self, predictions: Sequence[Prediction]) -> Measure:
@@ -153,8 +154,10 @@ class RefDavis:
     def _group_by_part(self, predictions: Sequence[Prediction]) -> dict[Part, tuple[Prediction, ...]]:
         """The predictions of each video and annotator, the last object first."""
         found: dict[Part, list[Prediction]] = {}
-        for one in sorted(predictions, key=lambda one: -self._find_expression(one).entry["object"]):
-            found.setdefault(_get_part(self._find_expression(one)), []).append(one)
+        for prediction in sorted(
+            predictions, key=lambda prediction: -self._find_expression(prediction).entry["object"]
+        ):
+            found.setdefault(_get_part(self._find_expression(prediction)), []).append(prediction)
         return {part: tuple(some) for part, some in sorted(found.items())}
 
     def _draw_part(self, predictions: Sequence[Prediction], like: np.ndarray) -> np.ndarray:
@@ -175,20 +178,20 @@ class RefDavis:
     def _read_labels(self, video: str) -> np.ndarray:
         """uint8, (T, H, W), object numbers of the target. Raises DatasetError."""
         with name_file(self.masks / video, SOURCE.name):
-            frames = next(one.frames for one in self.expressions if one.video == video)
+            frames = next(expression.frames for expression in self.expressions if expression.video == video)
             return np.stack(list(jf.read_masks([self.masks / video / f"{path.stem}.png" for path in frames])))
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
         written: dict[str, bytes] = {}
         for (video, annotator), some in self._group_by_part(predictions).items():
             labels = self._draw_part(some, self._read_labels(video))
-            frames = next(one.frames for one in self.expressions if one.video == video)
+            frames = next(expression.frames for expression in self.expressions if expression.video == video)
             for path, frame in zip(frames, labels, strict=True):
                 written[f"anno_{annotator}/{video}/{path.stem}.png"] = encode_png(frame)
         return written
 
     def score_file(self, predictions: Path) -> Mapping[str, float]:
-        videos = dict.fromkeys(one.video for one in self.expressions)
+        videos = dict.fromkeys(expression.video for expression in self.expressions)
         found = []
         for annotator in range(ANNOTATORS):
             folder = predictions / f"anno_{annotator}"
@@ -199,14 +202,12 @@ class RefDavis:
         return _summarize_parts(found)
 
     def _find_expression(self, prediction: Prediction) -> Expression:
-        try:
-            return self._by_id[prediction.id]
-        except KeyError:
-            raise DatasetError(f"there is a prediction for {prediction.id!r}, which the data does not have") from None
+        expression: Expression = get_target(self._by_id, prediction)
+        return expression
 
     @cached_property
     def _by_id(self) -> dict[str, Expression]:
-        return {one.id: one for one in self.expressions}
+        return {expression.id: expression for expression in self.expressions}
 
 
 def _get_part(expression: Expression) -> Part:
@@ -218,7 +219,7 @@ def _summarize_parts(parts: Sequence[tuple[Part, Mapping[int, Curves]]]) -> dict
     scores = []
     for annotator in sorted({part[1] for part, _ in parts}):
         mine = [curves for part, curves in parts if part[1] == annotator]
-        objects = {(str(place), number): one for place, of in enumerate(mine) for number, one in of.items()}
+        objects = {(str(place), number): curves for place, of in enumerate(mine) for number, curves in of.items()}
         scores.append(jf.summarize_curves(objects, "unsupervised"))
     numbers = {name: float(np.mean([score[name] for score in scores])) for name in ("jf", "j", "f")}
     return numbers | {"objects": float(sum(score["objects"] for score in scores))}

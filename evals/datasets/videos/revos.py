@@ -104,7 +104,7 @@ class RevosReferee:
         return revos.MISSED
 
     def summarize(self, judged: Sequence[tuple[Expression, ExpressionScore]]) -> Mapping[str, float]:
-        scores = revos.summarize_expressions([(one.entry["type_id"], numbers) for one, numbers in judged])
+        scores = revos.summarize_expressions([(expression.entry["type_id"], numbers) for expression, numbers in judged])
         return {name: value for name, value in scores.items() if name != "official"}
 
     def rate(self, numbers: ExpressionScore) -> float:

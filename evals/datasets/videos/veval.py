@@ -23,6 +23,7 @@ from typing import Any
 from evals.bootstrap import Measure
 from evals.datasets.formats.files import DataSource, hash_files, memoize_by_prediction, to_json
 from evals.datasets.formats.frame_files import make_first_frame_opener, make_video_opener
+from evals.datasets.formats.one_mask import get_target
 from evals.datasets.loading import dataset_loader
 from evals.errors import DatasetError
 from evals.metrics import veval
@@ -186,12 +187,17 @@ class Veval:
         judge = veval.PairJudge(self.file)
         return memoize_by_prediction(
             lambda predictions: [
-                judge.judge_pair(self._find_pair(one).key, self._write_masklets(one)) for one in predictions
+                judge.judge_pair(self._find_pair(prediction).key, self._write_masklets(prediction))
+                for prediction in predictions
             ]
         )
 
     def build_submission(self, predictions: Sequence[Prediction]) -> dict[str, bytes]:
-        return {"predictions.json": to_json([entry for one in predictions for entry in self._write_masklets(one)])}
+        return {
+            "predictions.json": to_json(
+                [entry for prediction in predictions for entry in self._write_masklets(prediction)]
+            )
+        }
 
     def _write_masklets(self, prediction: Prediction) -> list[dict[str, Any]]:
         pair = self._find_pair(prediction)
@@ -203,10 +209,8 @@ class Veval:
         return [pair.write_masklet(masklet) for masklet in prediction.load_masklets()]
 
     def _find_pair(self, prediction: Prediction) -> _VideoPhrase:
-        try:
-            return self._by_id[prediction.id]
-        except KeyError:
-            raise DatasetError(f"there is a prediction for {prediction.id!r}, which the data does not have") from None
+        pair: _VideoPhrase = get_target(self._by_id, prediction)
+        return pair
 
     @cached_property
     def _by_id(self) -> dict[str, _VideoPhrase]:

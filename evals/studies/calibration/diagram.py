@@ -30,8 +30,8 @@ def draw_diagram(rows: Sequence[Reliability]) -> str:
 def _draw_panel(row: Reliability, left: int) -> str:
     top = MARGIN
     dots = [
-        (left + one.probability * SIDE, top + (1 - one.right) * SIDE, 2.5 + 10 * (one.count / row.masks) ** 0.5)
-        for one in row.bins
+        (left + bin.probability * SIDE, top + (1 - bin.right) * SIDE, 2.5 + 10 * (bin.count / row.masks) ** 0.5)
+        for bin in row.bins
     ]
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y, _ in dots)
     ticks = "".join(

@@ -113,7 +113,7 @@ def compute_ece(predicted: np.ndarray, is_right: np.ndarray) -> float:
     0.0
     """
     bins = build_bins(predicted, is_right)
-    return sum(one.count * abs(one.probability - one.right) for one in bins) / max(1, len(predicted))
+    return sum(bin.count * abs(bin.probability - bin.right) for bin in bins) / max(1, len(predicted))
 
 
 @dataclass(frozen=True)

@@ -93,13 +93,13 @@ def answer_queries(
 
 def average_by_kind(answered: Sequence[AnsweredQuery]) -> dict[str, dict[str, float]]:
     """`jf`, `j`, `f` as fractions, and `n`, of every kind that was asked and over all."""
-    by_kind = {kind: [one for one in answered if one.query.kind == kind] for kind in KINDS}
+    by_kind = {kind: [answer for answer in answered if answer.query.kind == kind] for kind in KINDS}
     rows = {kind: _average(some) for kind, some in by_kind.items() if some}
     return rows | {"overall": _average(answered)}
 
 
 def _average(answered: Sequence[AnsweredQuery]) -> dict[str, float]:
-    j, f = (float(np.mean(column)) for column in zip(*(one.curves for one in answered), strict=True))
+    j, f = (float(np.mean(column)) for column in zip(*(answer.curves for answer in answered), strict=True))
     return {"jf": (j + f) / 2, "j": j, "f": f, "n": float(len(answered))}
 
 
@@ -133,10 +133,10 @@ def main(words: Sequence[str] | None = None) -> None:
     answered = answer_queries(load_planner(arguments.planner, toolset=VIDEO), find_sam3, queries)
     rows = average_by_kind(answered)
     print(format_temporal_table(rows))
-    for one in answered:
-        if sum(one.curves) / 2 < arguments.below:
-            said = one.error if one.episode is None else one.episode.message
-            print(f"{one.query.kind}: {one.query.text!r} -> {said}", file=sys.stderr)
+    for answer in answered:
+        if sum(answer.curves) / 2 < arguments.below:
+            said = answer.error if answer.episode is None else answer.episode.message
+            print(f"{answer.query.kind}: {answer.query.text!r} -> {said}", file=sys.stderr)
     if arguments.out:
         numbers = {kind: {name: round(value, 4) for name, value in row.items()} for kind, row in rows.items()}
         arguments.out.write_text(json.dumps(numbers, indent=2) + "\n", encoding="utf-8")

@@ -66,7 +66,7 @@ def split_embedding(embedding: Any) -> list[Any]:
 def build_prompt_question(key: str, prompt: Prompt) -> Question:
     if isinstance(prompt, ConceptPrompt):
         exemplar_key = {} if prompt.exemplar_image is None else {"like": prompt.exemplar_image.key}
-        plain = {one.name: getattr(prompt, one.name) for one in fields(prompt) if one.name not in _BY_KEY}
+        plain = {part.name: getattr(prompt, part.name) for part in fields(prompt) if part.name not in _BY_KEY}
         # left out where there is none, so that the question is that of recordings made before there were any
         concept_key = {} if prompt.concept is None else {"concept": prompt.concept.key}
         return {"what": "find", "picture": key, **plain, **exemplar_key, **concept_key}
@@ -90,7 +90,7 @@ def build_description_question(key: str, prompt: ConceptPrompt) -> Question:
 def concept_to_json(concept: Concept) -> dict[str, Any]:
     """Convert to plain JSON values, with as many digits as tell a number from all others of its type."""
     arrays = {"examples": concept.examples.tolist(), "surroundings": concept.surroundings.tolist()}
-    return {one.name: getattr(concept, one.name) for one in fields(concept)} | arrays
+    return {part.name: getattr(concept, part.name) for part in fields(concept)} | arrays
 
 
 def concept_from_json(saved: dict[str, Any]) -> Concept:

@@ -62,7 +62,7 @@ def _read_below_100(words: str) -> int:
     tens, *ones = re.split("[- ]", words)
     if tens in _TEENS:
         return 13 + _TEENS.index(tens)
-    return 10 * (2 + _TENS.index(tens)) + sum(NUMERALS.index(one) + 1 for one in ones)
+    return 10 * (2 + _TENS.index(tens)) + sum(NUMERALS.index(digit) + 1 for digit in ones)
 
 
 def _write_ordinal(found: re.Match[str]) -> str:
@@ -71,8 +71,8 @@ def _write_ordinal(found: re.Match[str]) -> str:
         return f"{13 + _TEENS.index(teen)}th"
     if round_ten:
         return f"{10 * (2 + _TENS.index(f'{round_ten}y'))}th"
-    one = ORDINALS.index(ones) + 1
-    return f"{10 * (2 + _TENS.index(tens)) + one}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(one, 'th') }"
+    digit = ORDINALS.index(ones) + 1
+    return f"{10 * (2 + _TENS.index(tens)) + digit}{ {1: 'st', 2: 'nd', 3: 'rd'}.get(digit, 'th') }"
 
 
 def _write_product(found: re.Match[str]) -> str:

@@ -6,7 +6,7 @@ Source: https://github.com/facebookresearch/segment-anything, `calculate_stabili
 import numpy as np
 import torch
 
-from sam3_tool.backends.transformers.layers.upsampling import threshold_to_runs, threshold_upsampled
+from sam3_tool.backends.transformers.layers.upsampling import threshold_to_rles
 from sam3_tool.masks import rle
 
 _MAX_PIXELS = 64 * 2**20
@@ -33,14 +33,8 @@ def keep_stable_masks(
     for first in range(0, len(logits), at_once):
         part = logits[first : first + at_once]
         # to shift all logits is to shift the cut, for enlarging takes means of them
-        inner, outer = (rle.compute_areas(_enlarge_masks(part - cut, height, width)) for cut in (offset, -offset))
+        inner, outer = (rle.compute_areas(threshold_to_rles(part - cut, height, width)) for cut in (offset, -offset))
         stable = (outer > 0) & (inner >= least * outer)
         kept.append(stable)
-        masks += _enlarge_masks(part[torch.from_numpy(stable).to(part.device)], height, width)
+        masks += threshold_to_rles(part[torch.from_numpy(stable).to(part.device)], height, width)
     return np.concatenate(kept), masks
-
-
-def _enlarge_masks(logits: torch.Tensor, height: int, width: int) -> list[rle.RleMask]:
-    if logits.device.type == "cpu":
-        return rle.encode_masks(threshold_upsampled(logits, height, width))
-    return threshold_to_runs(logits, height, width)
