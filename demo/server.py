@@ -29,10 +29,10 @@ MAX_PAGE_STATES = 200
 MIN_FULL_SESSIONS = 4
 """Sessions that may hold as many images as one may have at the same time, whatever the limits are."""
 
-QUEUE_INTERVAL, PROGRESS_INTERVAL = 0.05, 0.1
-"""Seconds between two looks for queries in gradio's queue, and for their progress: those that gradio has on Windows.
+QUEUE_INTERVAL = 600.0
+"""Seconds between two looks into gradio's queue, which is always empty: no event of the page waits there.
 
-Elsewhere it looks a thousand times a second, which took 3.5 % of a processor while nobody used the page.
+Gradio looks a thousand times a second, which took 3.5 % of a processor while nobody used the page.
 """
 
 
@@ -70,8 +70,7 @@ def serve_page(engine: Engine, options: ServerOptions, limits: Limits, *, wait: 
     sessions = SessionStore(max_bytes=max(STORE_BYTES, MIN_FULL_SESSIONS * limits.max_session_bytes))
     line = AnswerLine(limit=options.queue)
     page = build_page(Actions(engine, sessions, limits, Path(str(files("demo") / "examples")), line))
-    page.queue(max_size=options.queue)
-    page._queue.sleep_when_free, page._queue.progress_update_sleep_when_free = QUEUE_INTERVAL, PROGRESS_INTERVAL
+    page._queue.sleep_when_free = page._queue.progress_update_sleep_when_free = QUEUE_INTERVAL
     _, address, _ = page.launch(
         server_name=options.host,
         server_port=port,

@@ -16,7 +16,9 @@ from agent.planners.chat.views import reduce_image
 from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from demo.album.entries import AlbumEntry
 from demo.album.folder import VisitorFolder
-from demo.album.kept_ways import parse_tree, take_ways
+from demo.keeping.films import open_kept_film
+from demo.keeping.parts import take_parts
+from demo.keeping.ways import parse_tree
 from demo.picture.canvas import get_subject_key
 from demo.picture.film import encode_film
 from demo.remarks import Remark, detach_remarks
@@ -65,15 +67,24 @@ def build_entry(path: Path, name: str, folder: VisitorFolder, limits: Limits) ->
 
 
 def _build_conversation_entry(path: Path, name: str, folder: VisitorFolder, limits: Limits) -> AlbumEntry:
-    """A conversation, with its other ways where a browser kept it."""
-    ways = take_ways(path)
-    conversation = open_conversation(path, limits)
+    """A conversation, with its other ways and its video where a browser kept it."""
+    parts, files = take_parts(path), list[Path]()
     try:
-        tree = parse_tree(ways, conversation, limits)
+        if parts.film is None:
+            conversation = open_conversation(path, limits)
+        else:
+            conversation, *files = open_kept_film(parts.film, path.read_bytes(), folder, limits)
+        tree = parse_tree(parts.ways, conversation, limits)
+        files = files or _save_images(conversation, folder)
     except RecordError as error:
-        raise RecordError(f"{path.name}: {error}") from error
-    entry = _begin_entry(conversation, name, _save_images(conversation, folder))
-    return collect_conversation(replace(entry, tree=tree), conversation)
+        for file in files:
+            folder.release_file(file)
+        raise RecordError(_put_name_first(str(error), path.name)) from error
+    return collect_conversation(replace(_begin_entry(conversation, name, files), tree=tree), conversation)
+
+
+def _put_name_first(said: str, name: str) -> str:
+    return said if said.startswith(name) else f"{name}: {said}"
 
 
 def _build_video_entry(path: Path, name: str, folder: VisitorFolder, limits: Limits) -> AlbumEntry:

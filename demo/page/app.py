@@ -9,14 +9,15 @@ import gradio as gr
 from gradio.utils import get_upload_folder
 
 from demo.actions import Actions
-from demo.album.keeping import answer_keep_request
 from demo.album.serving import answer_album_request
 from demo.album.telling import StripMemory
 from demo.engine import STARTING, Choice, Engine
+from demo.keeping.replies import answer_keep_request
 from demo.page.banner import render_banner, render_header
 from demo.page.downloads import describe_downloads
 from demo.page.events import PageComponents, connect_events
 from demo.page.joined import EditAnswerer
+from demo.picture.sharing import answer_share_request
 from demo.requests import ShownImage, ShownStep, parse_data
 from demo.start.examples import load_examples
 from demo.studio.component import MaskStudio
@@ -154,6 +155,9 @@ def _build_talk(follower: Follower) -> Any:
     def suggest(asked: Any) -> dict[str, Any]:
         return follower.suggest(asked)
 
+    def share(asked: Any) -> dict[str, str]:
+        return answer_share_request(actions, asked)
+
     async def follow(asked: Any) -> dict[str, Any]:
         return await follower.follow(asked)
 
@@ -166,7 +170,7 @@ def _build_talk(follower: Follower) -> Any:
         planner=actions.engine.default_planner,
         planners=[choice.name for choice in actions.engine.planner_choices],
         sam3=actions.engine.sam3_name,
-        server_functions=[draw_step, show_sight, draw_sight, ask, stop, switch, suggest, follow],
+        server_functions=[draw_step, show_sight, draw_sight, ask, stop, switch, suggest, share, follow],
     )
 
 

@@ -16,6 +16,7 @@ from demo.album.exporting import write_data_set
 from demo.album.requests import AskAll, DataSet
 from demo.page.banner import render_banner, render_header
 from demo.page.downloads import describe_downloads
+from demo.page.lanes import Lanes
 from demo.picture.canvas import canvas_state, subject_payload
 from demo.requests import Example, parse_event
 from demo.sessions import Session
@@ -24,9 +25,7 @@ from demo.talk.wording import describe_error
 from sam3_tool.errors import UserError
 
 _serial = count(1)
-CONCURRENT_EVENTS = 2
-"""Uploads and examples that are opened at the same time; the others queue."""
-STATE_INTERVAL = 1.0
+STATE_INTERVAL = 2.0
 """Seconds between two looks at models that are being loaded."""
 RECALL_SESSION_JS = "() => [sessionStorage.getItem('sam3-agent') || '']"
 STORE_SESSION_JS = """(id, query) => {
@@ -71,7 +70,7 @@ class PageComponents:
 
 
 def connect_events(page: Any, components: PageComponents, actions: Actions) -> None:
-    """Connect every event of the page to the action that follows it.
+    """Connect every event of the page to the action that follows it; none of them waits in Gradio's queue.
 
     Args:
         page: Gradio's `Blocks`, still open.
@@ -81,9 +80,10 @@ def connect_events(page: Any, components: PageComponents, actions: Actions) -> N
     _connect_arrival(page, components, actions)
     _connect_models(components, actions)
     _connect_talk(components)
-    _connect_album(components, actions)
-    _connect_canvas(components, actions)
-    _connect_downloads(components, actions)
+    lanes = Lanes()
+    _connect_album(components, actions, lanes)
+    _connect_canvas(components, actions, lanes)
+    _connect_downloads(components, actions, lanes)
 
 
 def render_session(session: Session, *, with_chat: bool = True, with_image: bool = False) -> list[Any]:
@@ -146,7 +146,7 @@ def _connect_talk(components: PageComponents) -> None:
         choice.change(None, components.models, None, js=CHOOSE_MODELS_JS, **_build_instant_options())
 
 
-def _connect_album(components: PageComponents, actions: Actions) -> None:
+def _connect_album(components: PageComponents, actions: Actions, lanes: Lanes) -> None:
     """What the film strip asks for with the models that are chosen, and its data sets; `demo.album` does the rest."""
 
     def ask_all(session_id: str, planner: str, sam3: str, event: gr.EventData) -> dict[str, Any]:
@@ -155,7 +155,7 @@ def _connect_album(components: PageComponents, actions: Actions) -> None:
         return {"serial": next(_serial)}
 
     def write_set(session_id: str, event: gr.EventData) -> list[Any]:
-        with _show_errors():
+        with _show_errors(), lanes.hold():
             asked = parse_event(DataSet, event)
             path = write_data_set(
                 actions,
@@ -169,26 +169,25 @@ def _connect_album(components: PageComponents, actions: Actions) -> None:
     album, session_id = components.album, components.session_id
     album.askall(ask_all, [session_id, *components.models], album, **_build_instant_options())
     written = gr.State(None)
-    options = _build_event_options("hidden")
-    ready = album.dataset(write_set, [session_id], [components.download_file, written], **options)
+    ready = album.dataset(write_set, [session_id], [components.download_file, written], **_build_instant_options())
     ready.success(_remove_folder, [written], None, queue=False, api_visibility="private").then(
         None, None, js=CLICK_FILE_JS
     )
 
 
-def _connect_canvas(components: PageComponents, actions: Actions) -> None:
+def _connect_canvas(components: PageComponents, actions: Actions, lanes: Lanes) -> None:
     """What the canvas's script asks of the rest of the page; its edits go by `demo.studio.editing`."""
 
     def open_example(session_id: str, event: gr.EventData) -> list[Any]:
-        with _show_errors():
+        with _show_errors(), lanes.hold():
             actions.open_example(session_id, parse_event(Example, event).name)
         return show_all(session_id)
 
     def show_all(session_id: str) -> list[Any]:
-        with _show_errors():
+        with _show_errors(), lanes.hold():
             return render_session(actions.sessions[session_id], with_image=True)
 
-    session_id, options = [components.session_id], _build_event_options("hidden", trigger_mode="always_last")
+    session_id, options = [components.session_id], _build_instant_options(trigger_mode="always_last")
     components.canvas.example(open_example, session_id, components.outputs, **options)
     components.canvas.moved(show_all, session_id, components.outputs, **options)
     components.sam3.change(
@@ -196,9 +195,9 @@ def _connect_canvas(components: PageComponents, actions: Actions) -> None:
     )
 
 
-def _connect_downloads(components: PageComponents, actions: Actions) -> None:
+def _connect_downloads(components: PageComponents, actions: Actions, lanes: Lanes) -> None:
     def write_download(session_id: str, kind: str, planner: str, sam3: str) -> list[Any]:
-        with _show_errors():
+        with _show_errors(), lanes.hold():
             path = actions.download(session_id, kind, ModelSelection(planner, sam3))
         return [gr.DownloadButton(value=str(path)), path]
 
@@ -207,7 +206,7 @@ def _connect_downloads(components: PageComponents, actions: Actions) -> None:
         write_download,
         [components.session_id, components.download_kind, *components.models],
         [components.download_file, written],
-        **_build_event_options("minimal", show_progress_on=components.download_button),
+        **_build_instant_options(show_progress="minimal", show_progress_on=components.download_button),
     )
     # gradio has made its own copy by now
     ready.success(_remove_folder, [written], None, queue=False, api_visibility="private").then(
@@ -228,17 +227,6 @@ def _show_errors() -> Iterator[None]:
         raise gr.Error(describe_error(error), title="", print_exception=False) from error
 
 
-def _build_instant_options() -> dict[str, Any]:
-    """Options of an event that is quick and waits for no other."""
-    return {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
-
-
-def _build_event_options(progress: str, **more: Any) -> dict[str, Any]:
-    """Options of an event that takes its time."""
-    return {
-        "show_progress": progress,
-        "concurrency_id": "edits",
-        "concurrency_limit": CONCURRENT_EVENTS,
-        "api_visibility": "private",
-        **more,
-    }
+def _build_instant_options(**others: Any) -> dict[str, Any]:
+    """Options of an event that is answered at once, without Gradio's queue."""
+    return {"queue": False, "show_progress": "hidden", "api_visibility": "private", **others}

@@ -1,31 +1,40 @@
-"""Draws the answers of the start screen: asks the embedded model each question, and keeps what it found."""
+"""Draws the answers of the start screen: asks the embedded model each question, and keeps the outlines that it found."""
 
+from collections.abc import Iterator
 from importlib.resources import files
-from io import BytesIO
 from pathlib import Path
 
 from agent.cli.options.segment_options import Options
-from agent.planners.chat.views import draw_overlay
+from agent.conversation.conversation import Conversation
+from agent.core.workspace import Candidate
+from agent.report.text import format_css_color
 from demo.actions import Actions, ModelSelection
 from demo.engine import Engine
+from demo.picture.outlines import trace_outline
 from demo.sessions import SessionStore
-from demo.start.examples import ANSWERS, EXAMPLES, QUALITY, SIDE
+from demo.start.examples import ANSWERS, EXAMPLES
+from demo.studio.rows import choose_mask_ink
 from demo.uploads import Limits
-from sam3_tool import Image
+from sam3_tool.drawing.outlines import get_mask_color
+from sam3_tool.masks.rle import compute_areas
 
 MODELS = ModelSelection("grammar", "tiny")
 """Who answers: both are in the package."""
+OUTLINE_SIDE = 240
+"""Outlines are traced at this reduced size: the image is about as large on the screen."""
+RIM_SHARE, LINE_SHARE, PLATE_SHARE = 1 / 70, 1 / 130, 1 / 24
+"""Of the image's width: the white rim about an outline, the outline, and the radius of a number's plate."""
 
 
-def draw_answer(actions: Actions, name: str) -> Image:
-    """Ask the question of an example, and draw the masks of the answer on its image.
+def draw_answer(actions: Actions, name: str) -> str:
+    """Ask the question of an example, and draw the masks of the answer.
 
     Args:
         actions: The engine that answers.
         name: One of `EXAMPLES`.
 
     Returns:
-        The image in the size of the start screen.
+        An SVG that lies over the image.
 
     Raises:
         LookupError: The answer is empty, which would show nothing.
@@ -36,24 +45,41 @@ def draw_answer(actions: Actions, name: str) -> Image:
     conversation = session.conversation
     if conversation is None or not conversation.selected:
         raise LookupError(f"{EXAMPLES[name].question!r} finds nothing in {name}; ask another question of it")
-    chosen = [one for one in conversation.workspace if one.id in conversation.selected]
-    return draw_overlay(conversation.image, chosen, [one.id for one in chosen], SIDE)
+    return "".join(_list_parts(conversation))
 
 
-def encode_answer(answer: Image) -> bytes:
-    """Return a WebP file of the quality that the start screen has."""
-    file = BytesIO()
-    answer.to_pil().save(file, "WEBP", quality=QUALITY, method=6)
-    return file.getvalue()
+def _list_parts(conversation: Conversation) -> Iterator[str]:
+    image = conversation.image
+    size = f"width='{image.width}' height='{image.height}' viewBox='0 0 {image.width} {image.height}'"
+    yield f"<svg xmlns='http://www.w3.org/2000/svg' {size} fill-rule='evenodd' stroke-linejoin='round'"
+    yield f" font-family='sans-serif' font-weight='700' font-size='{image.width / 20:.0f}' text-anchor='middle'>"
+    chosen = conversation.workspace.pick(conversation.selected)
+    for candidate in sorted(chosen, key=lambda one: -int(compute_areas([one.rle])[0])):
+        yield _draw_mask(candidate, image.width)
+    yield "</svg>"
+
+
+def _draw_mask(candidate: Candidate, width: int) -> str:
+    """A mask with its number, as the page draws it."""
+    path, x, y = trace_outline(candidate.rle, OUTLINE_SIDE)
+    color, ink = format_css_color(candidate.id), choose_mask_ink(get_mask_color(candidate.id))
+    radius = width * PLATE_SHARE
+    return (
+        f"<g fill='{color}'><defs><path id='m{candidate.id}' d='{path}'/></defs>"
+        f"<use href='#m{candidate.id}' fill='none' stroke='#fff' stroke-width='{width * RIM_SHARE:.0f}'/>"
+        f"<use href='#m{candidate.id}' fill-opacity='.4' stroke='{color}' stroke-width='{width * LINE_SHARE:.0f}'/>"
+        f"<circle cx='{x:.0f}' cy='{y:.0f}' r='{radius:.0f}'/>"
+        f"<text x='{x:.0f}' y='{y + radius * 0.42:.0f}' fill='{ink}'>{candidate.id}</text></g>"
+    )
 
 
 def draw_answers(folder: Path = ANSWERS) -> None:
-    """Write the answer of every example to a WebP file of its name in `folder`."""
+    """Write the answer of every example to an SVG file of its name in `folder`."""
     examples = Path(str(files("demo") / "examples"))
     actions = Actions(Engine(Options(planner=MODELS.planner)), SessionStore(), Limits(), examples)
     for name in EXAMPLES:
-        path = folder / f"{name}.webp"
-        path.write_bytes(encode_answer(draw_answer(actions, name)))
+        path = folder / f"{name}.svg"
+        path.write_text(draw_answer(actions, name), encoding="utf-8")
         print(f"{path}: {path.stat().st_size} bytes")
 
 

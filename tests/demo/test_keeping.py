@@ -1,12 +1,18 @@
 """What a browser is given to keep becomes the same conversation again."""
 
+import base64
 import json
+from pathlib import Path
+from shutil import copy
 
+import numpy as np
 import pytest
 
 from agent.conversation.conversation import Conversation
 from demo.actions import ModelSelection
-from demo.album.keeping import answer_keep_request
+from demo.keeping.films import MAX_KEPT_BYTES
+from demo.keeping.replies import answer_keep_request
+from sam3_tool.video.writing import write_mp4
 
 
 def test_a_conversation_and_its_picture_kept_apart_are_one_saved_file(actions, melons, tmp_path):
@@ -97,3 +103,74 @@ def test_a_file_of_a_later_version_is_a_sentence(actions, melons, tmp_path):
     (tmp_path / "later.json").write_text(json.dumps({**json.loads(reply["text"]), "version": 99}), encoding="utf-8")
     session = actions.open_file(actions.sessions.open(), str(tmp_path / "later.json"))
     assert session.note == "later.json has version 99 of the format; expected 1 or 2 or 3 or 4."
+
+
+@pytest.fixture(scope="module")
+def clip_file(tmp_path_factory):
+    """A video of three frames."""
+    pytest.importorskip("av")
+    path = tmp_path_factory.mktemp("clips") / "ball.mp4"
+    frames = [np.full((48, 64, 3), 40 * number, np.uint8) for number in range(3)]
+    write_mp4(path, frames, np.arange(3) / 3, quality=20)
+    return path
+
+
+@pytest.fixture
+def filmed(actions, clip_file, tmp_path):
+    """The id of a session that shows a video."""
+    session_id = actions.sessions.open()
+    actions.open_file(session_id, str(copy(clip_file, tmp_path)))
+    return session_id
+
+
+def build_film_file(actions, session_id, path, **changes):
+    """What a browser hands back of a video."""
+    entry = actions.sessions[session_id].album.entries[0]
+    reply = answer_keep_request(actions, {"session": session_id, "id": entry.id, "with_image": True})
+    [film] = reply["pictures"]
+    path.write_text(json.dumps({**json.loads(reply["text"]), "film": {**film, **changes}}), encoding="utf-8")
+    return str(path)
+
+
+def test_a_video_and_its_conversation_kept_apart_are_one_place_in_the_strip(actions, filmed, tmp_path):
+    other = actions.sessions.open()
+    session = actions.open_file(other, build_film_file(actions, filmed, tmp_path / "ball.mp4.json"))
+    assert (session.note, session.conversation.name) == ("", "ball.mp4")
+    assert session.conversation.video.key == actions.sessions[filmed].conversation.video.key
+    assert session.conversation.timeline == actions.sessions[filmed].conversation.timeline
+    [entry] = session.album.entries
+    assert (entry.is_video, entry.files[0].suffix) == (True, ".mp4")
+
+
+FILM_FAULTS = {
+    "no base64": {"film": "~" * 40},
+    "no video": {"film": base64.b64encode(b"no video at all").decode()},
+    "a name that leads elsewhere": {"name": "../../" + "x" * 300 + ".mp4", "film": "AAAA"},
+    "a number": {"film": 7},
+}
+
+
+@pytest.mark.parametrize("what", FILM_FAULTS)
+def test_a_kept_video_that_is_damaged_is_one_sentence_and_leaves_no_file(actions, filmed, tmp_path, what):
+    other = actions.sessions.open()
+    session = actions.open_file(other, build_film_file(actions, filmed, tmp_path / "ball.json", **FILM_FAULTS[what]))
+    assert session.note.count(". ") == 0
+    assert session.note.endswith(".")
+    assert (session.conversation, list(session.album.folder.path.iterdir())) == (None, [])
+
+
+def test_a_kept_video_whose_conversation_is_about_another_one_is_refused(actions, filmed, melons, tmp_path):
+    film = build_film_file(actions, filmed, tmp_path / "ball.json")
+    image = json.loads(Path(build_kept_file(actions, melons, tmp_path / "fruit.json")).read_text("utf-8"))
+    held = {**image, "ways": None, "film": json.loads(Path(film).read_text("utf-8"))["film"]}
+    (tmp_path / "both.json").write_text(json.dumps(held), encoding="utf-8")
+    session = actions.open_file(actions.sessions.open(), str(tmp_path / "both.json"))
+    assert session.note == "both.json: the kept video is damaged: its conversation is about another one."
+
+
+def test_a_video_that_is_too_large_to_keep_is_a_sentence_that_says_what_to_do(actions, filmed):
+    [entry] = actions.sessions[filmed].album.entries
+    with entry.files[0].open("ab") as file:
+        file.truncate(MAX_KEPT_BYTES + 1)
+    reply = answer_keep_request(actions, {"session": filmed, "id": entry.id})
+    assert reply == {"error": "ball.mp4 has more than 16 MiB, so this browser does not keep it; download the conversation."}

@@ -10,6 +10,7 @@ from PIL import ImageDraw
 
 from demo.engine import Engine
 from demo.uploads import MEGA, Limits
+from sam3_tool import Image
 from tests.support.browser import ROOT
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True}
@@ -289,3 +290,26 @@ def test_an_upright_image_is_what_everybody_gets(visit, tmp_path):
     visitor = visit()
     visitor.upload(tmp_path / "turned.jpg")
     visitor.reads("turned.jpg, 40 x 60 pixels")
+
+
+def test_a_concept_that_is_dropped_from_a_folder_adds_everything_like_it(visit, engine, tmp_path):
+    visitor = visit()
+    visitor.begin()
+    image = Image.open(ROOT / "demo" / "examples" / "fruit.webp")
+    concept = engine.get_sam3("tiny").describe(image, boxes=[(245, 15, 379, 196)])
+    concept.save(tmp_path / "gizmo.concept")
+    drop_files(visitor.page, tmp_path / "gizmo.concept")
+    visitor.reads("add everything like gizmo")
+    visitor.page.locator(".stage[data-busy=no] .mask:nth-of-type(n+6)").first.wait_for(state="attached")
+    assert visitor.page.locator(".list .kept .phrase").first.inner_text() == "gizmo"
+    assert visitor.page.locator(".album .notes li").count() == 0
+
+
+def drop_files(page, *paths):
+    """Drag files of the disk onto the middle of the page, as a hand does."""
+    session, size = page.context.new_cdp_session(page), page.viewport_size
+    data = {"items": [], "files": [str(path) for path in paths], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        place = {"x": size["width"] / 3, "y": size["height"] / 2}
+        session.send("Input.dispatchDragEvent", {"type": kind, "data": data, **place})
+    session.detach()

@@ -124,3 +124,19 @@ def test_the_answer_is_downloaded_as_a_film_and_for_other_tools(watched):
     held = json.loads(watched.download("YouTube-VIS").read_text("utf-8"))
     assert [len(one["segmentations"]) for one in held["annotations"]] == [LENGTH] * 2
     assert watched.complaints == []
+
+
+def test_a_video_outlives_its_tab_with_its_objects_on_every_frame(watched):
+    page = watched.page
+    page.locator(".album[data-unsaved=no]").wait_for(state="attached")
+    other, address = Visitor(page.context.new_page()), page.url
+    page.close()
+    other.arrive(address)
+    other.page.get_by_text("Go on with my clip.mp4, 2 masks").wait_for()
+    other.page.get_by_role("button", name="Go on").click()
+    other.page.locator(".stage[data-medium=video][data-tracks='2'][data-busy=no]").wait_for()
+    other.reads("all the rockets")
+    press(other, "Shift+ArrowRight")
+    assert read_frame(other) == 10
+    assert other.page.locator(".bars .track").count() == 2
+    assert other.complaints == []

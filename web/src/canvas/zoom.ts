@@ -29,9 +29,11 @@ export class Zoom {
     this.apply(null);
   }
 
-  /** Show one image pixel as one screen pixel. */
+  /** Show one image pixel as one screen pixel, also of an image that would fit larger. */
   showActualSize(): void {
-    this.zoomTo(1, this.middle);
+    const { width, height } = this.viewport;
+    if (width >= this.fitWidth) return this.zoomTo(1, this.middle);
+    this.apply({ width, left: (this.well.clientWidth - width) / 2, top: (this.well.clientHeight - height) / 2 });
   }
 
   step(way: 1 | -1, at: Point = this.middle): void {
@@ -47,6 +49,7 @@ export class Zoom {
     const well = this.well.getBoundingClientRect(), frame = this.viewport.frame.getBoundingClientRect();
     const most = Math.max(MOST_SCALE, this.fitWidth / this.viewport.width * MOST_ZOOM);
     const width = limitNumber(scale, 0, most) * this.viewport.width, factor = width / Math.max(1, frame.width);
+    if (factor < 1 && frame.width < this.fitWidth) return; // the actual size of a small image
     if (width <= this.fitWidth * 1.001) return this.fit();
     this.apply({ width, left: x - well.left - (x - frame.left) * factor, top: y - well.top - (y - frame.top) * factor });
   }
@@ -85,7 +88,7 @@ export class Zoom {
 
   private apply(place: Zoom['place']): void {
     const { frame, width, height } = this.viewport;
-    this.place = place && place.width > this.fitWidth ? place : null;
+    this.place = place && (place.width > this.fitWidth || place.width === width) ? place : null;
     this.viewport.shownWidth = this.place?.width ?? null;
     if (this.place) {
       const wide = this.place.width, high = wide * height / width;

@@ -9,7 +9,7 @@ export interface Work {
   /** Milliseconds since 1970. */
   at: number;
   classes: string[];
-  /** Places of the strip that were not kept: videos, and images about which nothing was done; pages before this wrote none. */
+  /** Places of the strip that were not kept: those too large, and those about which nothing was done; pages before this wrote none. */
   others?: number;
   /** The name of the image that was shown. */
   shown?: string;
@@ -35,7 +35,7 @@ export interface PictureSize {
   bytes: number;
 }
 
-/** A picture as a saved conversation has it, pixels and all. */
+/** A picture as a saved conversation has it, pixels and all; or, with the field `film`, the file of a video. */
 export interface Picture {
   key: string;
   [field: string]: unknown;

@@ -24,10 +24,18 @@ interface KeepReply {
   pictures: Picture[];
 }
 
+/** What the keeper reads of a saved conversation. */
+interface HeldText {
+  pictures: Picture[];
+  events: { kind: string; video?: { key: string } | null }[];
+}
+
 export class Keeper {
   /** Images with changes that are not kept yet. */
   private readonly waiting = new Set<number>();
   private readonly said = new Set<string>();
+  /** Images and videos that are too large to be kept. */
+  private readonly refused = new Set<number>();
   private timer = 0;
   private line: Promise<unknown> = Promise.resolve();
   private base: Promise<IDBDatabase> | null = null;
@@ -106,20 +114,21 @@ export class Keeper {
   /** What is to be kept of an image; null where nothing was done about it, or where it cannot be kept. */
   private async collect(id: number, base: IDBDatabase): Promise<{ entry: Omit<KeptEntry, 'key'>; pictures: Picture[] } | null> {
     const reply = await this.request(id, false);
-    if (reply.error) return this.sayOnce(reply.error);
-    const { pictures: shown, events } = JSON.parse(reply.text) as { pictures: Picture[]; events: { kind: string }[] };
-    if (events.every((event) => event.kind !== 'turn') && (reply.ways?.ways.length ?? 0) < 2) return null;
-    const known = await Promise.all(shown.map(({ key }) => findPicture(base, key)));
+    if (reply.error) return this.refuse(id, reply.error);
+    const held = JSON.parse(reply.text) as HeldText;
+    if (held.events.every((event) => event.kind !== 'turn') && (reply.ways?.ways.length ?? 0) < 2) return null;
+    const known = await Promise.all(listKeys(held).map((key) => findPicture(base, key)));
     const { pictures, error } = known.every(Boolean) ? reply : await this.request(id, true);
-    if (error) return this.sayOnce(error);
-    const held = new Map([...known, ...pictures].flatMap((one) => one ? [[one.key, JSON.stringify(one).length] as const] : []));
-    const { name, masks, done, text, ways } = reply, sizes = [...held].map(([key, bytes]) => ({ key, bytes }));
+    if (error) return this.refuse(id, error);
+    this.refused.delete(id);
+    const lengths = new Map([...known, ...pictures].flatMap((one) => one ? [[one.key, JSON.stringify(one).length] as const] : []));
+    const { name, masks, done, text, ways } = reply, sizes = [...lengths].map(([key, bytes]) => ({ key, bytes }));
     return { entry: { work: await this.findWork(), name, masks, done, text, ways, pictures: sizes }, pictures };
   }
 
   /** A full store gives up its oldest work for the newest. */
   private async write(base: IDBDatabase, entry: KeptEntry, pictures: Picture[]): Promise<void> {
-    const others = [...this.album.entries.values()].filter((one) => one.state === 'new' || one.video).length;
+    const others = [...this.album.entries.values()].filter((one) => one.state === 'new' || this.refused.has(one.id)).length;
     const classes = this.album.classes.map((one) => one.name), shown = this.album.entries.get(this.album.current ?? 0)?.name;
     const work = { id: entry.work, at: Date.now(), classes, others, ...shown ? { shown } : {} };
     try {
@@ -144,11 +153,22 @@ export class Keeper {
     return this.server.keep!({ session: this.album.session, id, with_image: withImage }) as Promise<KeepReply>;
   }
 
+  private refuse(id: number, note: string): null {
+    this.refused.add(id);
+    return this.sayOnce(note);
+  }
+
   private sayOnce(note: string): null {
     if (note && !this.said.has(note)) this.say(note);
     if (note) this.said.add(note);
     return null;
   }
+}
+
+/** By which keys the store has what a conversation is about: its images, or the file of its video. */
+function listKeys({ pictures, events }: HeldText): string[] {
+  const films = new Set(events.flatMap(({ video }) => video ? [video.key] : []));
+  return films.size ? [...films] : pictures.map(({ key }) => key);
 }
 
 const isFull = (problem: unknown): boolean => problem instanceof DOMException && problem.name === 'QuotaExceededError';

@@ -72,11 +72,12 @@ function describeWork(work: Work, entries: KeptEntry[]): string {
   const masks = entries.reduce((sum, entry) => sum + entry.masks, 0), at = new Date(work.at);
   const when = at.toDateString() === new Date().toDateString() ? at.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' }) : at.toLocaleDateString();
   const what = entries.length === 1 ? entries[0]!.name : `${entries.length} images`;
-  const rest = work.others ? ` Add the other ${work.others === 1 ? 'file' : `${work.others} files`} again: videos and untouched images are not kept.` : '';
+  const rest = work.others ? ` Add the other ${work.others === 1 ? 'file' : `${work.others} files`} again: what is untouched or very large is not kept.` : '';
   return `Go on with ${what}, ${masks} ${masks === 1 ? 'mask' : 'masks'}, from ${when}?${rest}`;
 }
 
 function fillFile({ text, ways }: KeptEntry, pictures: (Picture | undefined)[]): string {
-  const held = JSON.parse(text) as { pictures: Picture[] };
-  return JSON.stringify({ ...held, ...ways ? { ways } : {}, pictures: held.pictures.map((one) => pictures.find((kept) => kept?.key === one.key) ?? one) });
+  const held = JSON.parse(text) as { pictures: Picture[] }, film = pictures.find((one) => one?.film);
+  const filled = held.pictures.map((one) => pictures.find((kept) => kept?.key === one.key) ?? one);
+  return JSON.stringify({ ...held, ...ways ? { ways } : {}, ...film ? { film } : {}, pictures: filled });
 }

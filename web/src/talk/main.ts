@@ -3,7 +3,7 @@ import { joinPart } from '../page_parts.ts';
 import { connectLinks, openLinkedStep } from './links.ts';
 import { Talk } from './talk.ts';
 import type { Models } from './talk.ts';
-import type { News } from './types.ts';
+import type { Canvas, News } from './types.ts';
 
 const talk = new Talk({ element, props, server, trigger, watch });
 let linked = false;
@@ -13,7 +13,7 @@ function update(): void {
   linked ||= openLinkedStep();
 }
 
-window.addEventListener('sam3-state', (event) => talk.noteCanvas((event as CustomEvent<{ key: string; revision: string }>).detail));
+window.addEventListener('sam3-state', (event) => talk.noteCanvas((event as CustomEvent<Canvas>).detail));
 window.addEventListener('sam3-models', (event) => talk.chooseModels((event as CustomEvent<Models>).detail));
 window.addEventListener('sam3-settled', () => void talk.look(false));
 window.addEventListener('sam3-question', (event) => talk.offer((event as CustomEvent<string>).detail));

@@ -4,7 +4,8 @@ import type { Host } from '../gradio.ts';
 import { makeEntry, makeQuery } from './entries.ts';
 import { QuestionForm } from './form.ts';
 import { makeButton, tellPage } from './parts.ts';
-import type { Entry, News, Pending, TalkHost, TalkValue } from './types.ts';
+import { Sharer } from './sharing.ts';
+import type { Canvas, Entry, News, Pending, TalkHost, TalkValue } from './types.ts';
 import { WaitingLine } from './waiting.ts';
 
 const WELCOME = 'Name anything in your image or video and I outline it. Drop a file, or tap an example to see how.';
@@ -38,6 +39,7 @@ export class Talk implements TalkHost {
   private readonly chips: HTMLElement;
   private readonly news: HTMLElement;
   private readonly waiting = new WaitingLine();
+  private readonly sharer: Sharer;
   private readonly form = new QuestionForm(this);
   private shown: Shown[] = [];
   private pending: Pending | null = null;
@@ -63,6 +65,7 @@ export class Talk implements TalkHost {
     this.chat = findNode(host.element, '#chat');
     this.chips = findNode(host.element, '.suggestions');
     this.news = findNode(host.element, '.news');
+    this.sharer = new Sharer(findNode(host.element, '.share'), findNode(host.element, '.share-note'), () => this.fetch('share', {}));
     setInterval(() => this.waiting.tick(), 500);
     this.chat.addEventListener('scroll', () => { this.isAtEnd = this.isNearEnd; });
     new ResizeObserver(() => { if (this.isAtEnd) this.chat.scrollTop = this.chat.scrollHeight; }).observe(this.chat);
@@ -85,8 +88,9 @@ export class Talk implements TalkHost {
     this.host.element.dataset.planner = models.planner;
   }
 
-  noteCanvas(canvas: { key: string; revision: string }): void {
+  noteCanvas(canvas: Canvas): void {
     this.canvas = { key: canvas.key, revision: canvas.revision };
+    this.sharer.update(canvas);
   }
 
   // what the server says

@@ -134,3 +134,11 @@ export interface TalkHost {
   /** Calls a function of the server on this visit's work. */
   fetch<T>(name: string, asked: Record<string, unknown>): Promise<T>;
 }
+
+/** What the canvas says of itself. */
+export interface Canvas {
+  key: string;
+  revision: string;
+  masks: { selected: boolean }[];
+  busy: boolean;
+}

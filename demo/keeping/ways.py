@@ -1,8 +1,7 @@
-"""The ways of a conversation in a file that a browser kept: beside the saved conversation, each checked as that is."""
+"""The ways of a conversation that a browser kept, each of which is checked as a saved conversation is."""
 
 import json
 import zlib
-from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, ValidationError
@@ -17,8 +16,6 @@ from demo.talk.ways import PackedTree, PackedWay, TurnInfo
 from demo.uploads import Limits
 from sam3_tool.errors import RecordError
 
-FIELD = "ways"
-"""Of the file of a saved conversation."""
 Name = Annotated[str, Field(max_length=500)]
 
 
@@ -67,19 +64,6 @@ def describe_tree(tree: PackedTree) -> dict[str, Any]:
 
 def _decode_way(packed: bytes) -> str:
     return zlib.decompress(packed).decode("utf-8", "replace") if packed else ""
-
-
-def take_ways(path: Path) -> Any:
-    """Take the ways out of the file of a saved conversation, which has none afterwards; None where there are none."""
-    try:
-        held = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None  # whoever opens the file says why
-    if not isinstance(held, dict) or FIELD not in held:
-        return None
-    ways = held.pop(FIELD)
-    path.write_text(json.dumps(held), encoding="utf-8")
-    return ways
 
 
 def parse_tree(held: Any, shown: Conversation, limits: Limits) -> PackedTree:

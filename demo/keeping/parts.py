@@ -1,0 +1,36 @@
+"""What a browser adds to the file of a saved conversation: its other ways, and the video that it is about."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+WAYS, FILM = "ways", "film"
+"""Fields of the file."""
+
+
+@dataclass(frozen=True)
+class KeptParts:
+    """Beside a saved conversation, unchecked; None for what is not there."""
+
+    ways: Any = None
+    """For `parse_tree`."""
+    film: Any = None
+    """For `open_kept_film`."""
+
+
+def take_parts(path: Path) -> KeptParts:
+    """Take what a browser added out of a file, which is a saved conversation afterwards.
+
+    Args:
+        path: The file; whatever else is in it stays as it is.
+    """
+    try:
+        held = json.loads(path.read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return KeptParts()  # whoever opens the file says why
+    if not isinstance(held, dict) or not held.keys() & {WAYS, FILM}:
+        return KeptParts()
+    parts = KeptParts(held.pop(WAYS, None), held.pop(FILM, None))
+    path.write_text(json.dumps(held), encoding="utf-8")
+    return parts
