@@ -17,7 +17,7 @@ from agent.exports.answer import get_category
 from agent.planners.chat.views import reduce_image
 from agent.report.text import format_css_color, format_share
 from agent.tools import WORKSPACE
-from agent.tools.refine import Click, Refine
+from agent.tools.refine import REFINE_ORIGIN, Click, Refine
 from demo.album.colours import list_class_numbers
 from demo.picture.film import describe_film, describe_track, encode_film, find_masklets
 from demo.picture.outlines import trace_outline
@@ -166,7 +166,10 @@ def build_mask_rows(
 
 
 def _name_origin(candidate: Candidate) -> str:
-    return "drawn" if candidate.origin == DRAWN_ORIGIN else "by example"
+    """What a mask without a class is called."""
+    if candidate.origin == DRAWN_ORIGIN:
+        return "drawn"
+    return "clicked" if candidate.origin.startswith(REFINE_ORIGIN) else "by example"
 
 
 def _build_mask_row(candidate: Candidate, selected: bool, reason: str) -> dict[str, Any]:

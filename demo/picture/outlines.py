@@ -52,9 +52,15 @@ def _format_svg_path(mask: np.ndarray, left: int, steps: tuple[float, float]) ->
     # OpenCV's contours run through pixel centres; at twice the size they follow the pixels' edges
     double = cv2.resize(mask, None, fx=2, fy=2, interpolation=cv2.INTER_NEAREST)
     contours, _ = cv2.findContours(np.pad(double, 1), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    lines = [cv2.approxPolyDP(contour, 0.9, closed=True)[:, 0] for contour in contours if len(contour) > 3]
+    lines = [_reduce_corners(contour)[:, 0] for contour in contours if len(contour) > 3]
     scaled = [(line - 0.5) * (np.array(steps) / 2) + np.array([left, 0]) for line in lines]
     return "".join("M" + "L".join(f"{x:.4g} {y:.4g}" for x, y in line) + "Z" for line in scaled)
+
+
+def _reduce_corners(contour: np.ndarray) -> np.ndarray:
+    """A contour with fewer corners; what would become a line, as a single pixel would, stays as it is."""
+    reduced = cv2.approxPolyDP(contour, 0.9, closed=True)
+    return np.asarray(reduced if len(reduced) > 2 else contour)
 
 
 def _find_deepest_point(mask: np.ndarray, left: int, step: int) -> tuple[float, float]:

@@ -20,7 +20,7 @@ from sam3_tool.masks.rle import compute_areas
 
 MODELS = ModelSelection("grammar", "tiny")
 """Who answers: both are in the package."""
-OUTLINE_SIDE = 240
+OUTLINE_SIDE = 160
 """Outlines are traced at this reduced size: the image is about as large on the screen."""
 RIM_SHARE, LINE_SHARE, PLATE_SHARE = 1 / 70, 1 / 130, 1 / 24
 """Of the image's width: the white rim about an outline, the outline, and the radius of a number's plate."""

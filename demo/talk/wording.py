@@ -47,6 +47,7 @@ _OPERATOR_WORDS = re.compile(
     r"https?://|`--|\s--[a-z]|Traceback|\b\w+Error\b|\bcall exactly one of\b|/(?:home|tmp|usr|work|root)/",
     re.IGNORECASE,
 )
+_PRESENCE = re.compile(r" \(presence \d\.\d+\)")
 _EMBEDDED_WARNING = re.compile(r"The embedded SAM 3 ([^;]*);? ?[^.]*`--sam3[^.]*\.")
 
 
@@ -73,7 +74,7 @@ def describe_error(error: BaseException) -> str:
         A sentence. Where the log says more, it names the entry.
     """
     if isinstance(error, VISITOR_ERRORS) and not has_operator_words(str(error)):
-        return format_sentence(str(error))
+        return format_sentence(_PRESENCE.sub("", str(error)))
     if not isinstance(error, UserError):
         return _log_fault(error, DEFECT)
     known = ((MODEL_ERRORS, MODEL_FAULT), (OverloadedError, BUSY_FAULT), (PlannerError, PLANNER_FAULT))
@@ -105,6 +106,8 @@ def describe_answer(message: str) -> str:
     'Found 2: the two largest of 4 hats.'
     >>> describe_answer("Nothing was changed: 1 mask.")
     'Nothing was changed.'
+    >>> describe_answer("Nothing was found there (presence 0.07); click on an object.")
+    'Nothing was found there; click on an object.'
     """
     text = _EMBEDDED_WARNING.sub(lambda found: f"The model {found[1]}. {SMALL_MODEL_HINT}", message.strip())
     text = re.sub(r"^(\d+) masks?: (?=\S)", r"Found \1: ", text)
@@ -112,6 +115,7 @@ def describe_answer(message: str) -> str:
     text = re.sub(r"^(Nothing was changed): (\d+) masks?\.", r"\1.", text)
     text = re.sub(r"(\d+) '([^']+)'(?!\w)", lambda found: f"{found[1]} {_inflect(found[2], int(found[1]))}", text)
     text = re.sub(r"(?<!\w)'([^']+)'(?!\w)", r"\1", text)
+    text = _PRESENCE.sub("", text)
     return text if not has_operator_words(text) else _log_message(message, STUCK_PLANNER)
 
 

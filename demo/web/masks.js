@@ -9,6 +9,13 @@ function createNode(tag, kind, text) {
   return made;
 }
 
+// how a mask came about, where its name does not say it
+function describeOrigin({ category, origin }) {
+  if (origin.startsWith('refine')) return category ? 'clicked' : '';
+  if (origin.startsWith('segment')) return origin.includes(' like ') ? 'like an example' : '';
+  return category ? origin : '';
+}
+
 function buildRow(mask) {
   const item = createNode('li', mask.id === active ? 'row active' : 'row');
   item.dataset.id = mask.id;
@@ -25,7 +32,7 @@ function buildRow(mask) {
   chip.style.background = mask.color;
   chip.style.color = mask.ink;
   const words = createNode('span', 'words');
-  words.append(createNode('span', 'phrase', mask.phrase), createNode('span', 'why', mask.reason || (mask.origin === 'segment' ? '' : mask.origin)));
+  words.append(createNode('span', 'phrase', mask.phrase), createNode('span', 'why', mask.reason || describeOrigin(mask)));
   const score = createNode('span', 'score', mask.score.toFixed(2));
   score.title = mask.probability ? `Score; right with a probability of ${mask.probability}` : 'Score';
   score.style.setProperty('--score', mask.score);

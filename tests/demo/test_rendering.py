@@ -12,6 +12,7 @@ from demo.page.app import WEB
 from demo.page.banner import list_known_nouns, render_banner
 from demo.page.downloads import describe_downloads
 from demo.picture.canvas import build_mask_rows
+from demo.picture.outlines import trace_outline
 from demo.talk.wording import describe_answer, format_sentence, has_operator_words
 from sam3_tool.masks.rle import encode_mask
 
@@ -86,6 +87,15 @@ def test_a_mask_of_one_pixel_still_has_an_outline():
     (row,) = build_mask_rows([Candidate(1, encode_mask(mask), (4000, 3000, 4001, 3001), 0.9, "dot")], [1], {})
     assert row["path"].startswith("M")
     assert row["share"] == "under 0.01 %"
+
+
+@pytest.mark.parametrize(("height", "width"), [(1, 1), (1, 40), (40, 1), (2, 2)])
+def test_the_outline_of_a_mask_as_thin_as_a_pixel_is_no_line(height, width):
+    path, x, y = trace_outline(encode_mask(np.ones((height, width), bool)))
+    corners = np.array([corner.split() for corner in path.strip("MZ").split("L")], float)
+    assert len(corners) >= 4
+    assert np.all(np.ptp(corners, axis=0) >= (width - 0.5, height - 0.5))
+    assert (0 <= x <= width, 0 <= y <= height) == (True, True)
 
 
 def test_a_mask_of_nearly_the_whole_image_covers_100_percent_of_it():

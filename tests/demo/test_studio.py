@@ -5,6 +5,7 @@ import PIL.Image
 import pytest
 
 CHERRY, MELON, EMPTY = (340, 140), ((60, 250), (330, 475)), (20, 440)
+BOX = "() => { const box = document.querySelector('.stage .mask').getBBox(); return [box.x, box.y, box.width, box.height]; }"
 WIDTH = "() => document.querySelector('.stage .frame').getBoundingClientRect().width"
 
 
@@ -194,3 +195,54 @@ def test_a_polygon_is_drawn_by_the_keyboard_alone(fruit):
     fruit.sees(masks=1)
     assert page.locator(".stage .object .name").inner_text() == "leaf"
     assert fruit.complaints == []
+
+
+def test_a_window_that_changes_in_the_middle_of_a_stroke_leaves_it_where_it_was_drawn(fruit):
+    fruit.take("brush")
+    page, row = fruit.page, 300
+    page.mouse.move(*fruit.point(520, row))
+    page.mouse.down()
+    page.mouse.move(*fruit.point(560, row))
+    page.set_viewport_size({"width": 900, "height": 640})
+    page.wait_for_function(f"({WIDTH})() < 600")
+    page.mouse.move(*fruit.point(600, row))
+    page.mouse.up()
+    fruit.sees(masks=1)
+    left, top, width, height = page.evaluate(BOX)
+    radius = height / 2
+    assert (left + radius, left + width - radius, top + radius) == pytest.approx((520, 600, row), abs=3)
+    assert fruit.complaints == []
+
+
+def test_a_third_finger_in_the_middle_of_a_stroke_draws_nothing_and_moves_nothing(visit):
+    visitor = visit(viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True)
+    visitor.begin("fruit")
+    visitor.take("brush")
+    hand, before = Hand(visitor), visitor.page.evaluate(WIDTH)
+    first, second, third = (visitor.point(x, 240) for x in (200, 320, 440))
+    hand.touch("touchStart", first)
+    hand.touch("touchMove", (first[0] + 8, first[1]))
+    hand.touch("touchStart", first, second)
+    hand.touch("touchStart", first, second, third)
+    hand.touch("touchMove", (first[0] - 20, first[1]), second, (third[0] + 20, third[1]))
+    hand.touch("touchEnd")
+    visitor.sees(masks=0)
+    assert visitor.page.locator(".stage .strokes > *").count() == 0
+    assert visitor.page.evaluate(WIDTH) == pytest.approx(before, abs=1)
+    assert visitor.complaints == []
+
+
+def test_a_strip_that_nobody_would_see_begins_enlarged_and_a_small_image_has_an_actual_size(visit, tmp_path):
+    visitor = visit()
+    for name, size in (("strip.png", (1, 4000)), ("dot.png", (30, 20))):
+        PIL.Image.new("RGB", size, (200, 30, 30)).save(tmp_path / name)
+        visitor.upload(tmp_path / name)
+        visitor.reads(f"{name}, {size[0]} x {size[1]} pixels")
+        visitor.has_image()
+        assert visitor.page.evaluate(WIDTH) >= 15
+    visitor.act("actual")
+    assert visitor.page.evaluate(WIDTH) == pytest.approx(30, abs=0.5)
+    visitor.act("out")
+    assert visitor.page.evaluate(WIDTH) == pytest.approx(30, abs=0.5)
+    visitor.act("fit")
+    assert visitor.page.evaluate(WIDTH) > 300

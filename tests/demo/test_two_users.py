@@ -238,7 +238,7 @@ def test_both_phones_go_on_and_share_what_they_have(phones, restarted, shoot):
     eve.page.get_by_role("button", name="Share", exact=True).tap()
     eve.page.get_by_role("button", name="Ready: share").tap()
     [[name, size, words]] = eve.page.wait_for_function("window.shared.length && window.shared").json_value()
-    assert (name, words) == ("fruit.masks.jpg", "only the largest\nFound 1: the largest.")
+    assert (name, words) == ("fruit.masks.jpg", "only the largest\nKept 1 of the 4 watermelons: the largest.")
     assert size > 10_000
     shoot(eve.page, "two-phones.png")
     assert eve.download("PNG, one picture per mask").stat().st_size

@@ -5,6 +5,8 @@ import type { Viewport } from './viewport.ts';
 
 /** Screen pixels of an image pixel at most; a small image may be eight times as large as it fits. */
 const MOST_SCALE = 8, MOST_ZOOM = 8;
+/** Screen pixels of the short side of an image that is shown first: nobody would see a strip that fits. */
+const LEAST_SIDE = 16;
 /** Times as large by one press of a key or button. */
 const KEY_STEP = 1.25;
 
@@ -29,6 +31,13 @@ export class Zoom {
     this.apply(null);
   }
 
+  /** Show an image for the first time: all of it, or the middle of one that would be thinner than a line. */
+  begin(): void {
+    this.fit();
+    const short = Math.min(this.viewport.width, this.viewport.height);
+    if (short && short * this.scale < LEAST_SIDE) this.zoomTo(LEAST_SIDE / short, this.middle);
+  }
+
   /** Show one image pixel as one screen pixel, also of an image that would fit larger. */
   showActualSize(): void {
     const { width, height } = this.viewport;
@@ -47,7 +56,8 @@ export class Zoom {
 
   zoomTo(scale: number, [x, y]: Point): void {
     const well = this.well.getBoundingClientRect(), frame = this.viewport.frame.getBoundingClientRect();
-    const most = Math.max(MOST_SCALE, this.fitWidth / this.viewport.width * MOST_ZOOM);
+    const short = Math.min(this.viewport.width, this.viewport.height);
+    const most = Math.max(MOST_SCALE, this.fitWidth / this.viewport.width * MOST_ZOOM, LEAST_SIDE / short);
     const width = limitNumber(scale, 0, most) * this.viewport.width, factor = width / Math.max(1, frame.width);
     if (factor < 1 && frame.width < this.fitWidth) return; // the actual size of a small image
     if (width <= this.fitWidth * 1.001) return this.fit();

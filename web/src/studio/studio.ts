@@ -100,9 +100,9 @@ export class Studio {
     this.stage.dataset.state = has ? 'image' : 'empty';
     for (const button of this.stage.querySelectorAll<HTMLButtonElement>('.start button')) button.disabled = !value.serial; // until the session has begun
     if (has) this.watcher?.noteWork(value.name);
+    this.viewport.setImageSize(value.width, value.height);
     if (has && subject && this.photo.dataset.key !== value.key) this.showSubject(subject);
     this.stage.dataset.medium = has && value.film ? 'video' : 'image';
-    this.viewport.setImageSize(value.width, value.height);
     for (const layer of this.frame.querySelectorAll(':scope > svg'))
       layer.setAttribute('viewBox', `0 0 ${Math.max(1, value.width)} ${Math.max(1, value.height)}`);
     this.showThreshold();
@@ -163,7 +163,7 @@ export class Studio {
     else this.photo.removeAttribute('src');
     this.film.show(subject);
     this.tiles.clear();
-    this.zoom.fit();
+    this.zoom.begin();
     this.state.cross = null;
   }
 
