@@ -245,7 +245,8 @@ def test_both_phones_go_on_and_share_what_they_have(phones, restarted, shoot):
     assert "only the largest" not in finn.said
     with finn.page.expect_download() as fetched:
         finn.page.get_by_role("button", name="Save image").tap()  # this browser has no sheet
-    assert PIL.Image.open(fetched.value.path()).size == (640, 480)
+    with PIL.Image.open(fetched.value.path()) as saved:
+        assert saved.size == (640, 480)
     finn.page.evaluate(LATER_PAGE_JS)
     finn.ask("the largest hat")
     finn.sees(masks=1)
