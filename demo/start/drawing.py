@@ -1,4 +1,4 @@
-"""Draws the answers of the start screen: asks the embedded model each question, and keeps the outlines that it found."""
+"""Draws the answers of the start screen: asks the embedded model each question, and keeps its outlines."""
 
 from collections.abc import Iterator
 from importlib.resources import files

@@ -19,6 +19,7 @@ function describeOrigin({ category, origin }) {
 function buildRow(mask) {
   const item = createNode('li', mask.id === active ? 'row active' : 'row');
   item.dataset.id = mask.id;
+  item.dataset.origin = mask.origin;
   const box = createNode('input');
   box.type = 'checkbox';
   box.checked = mask.selected;

@@ -173,4 +173,5 @@ def test_a_video_that_is_too_large_to_keep_is_a_sentence_that_says_what_to_do(ac
     with entry.files[0].open("ab") as file:
         file.truncate(MAX_KEPT_BYTES + 1)
     reply = answer_keep_request(actions, {"session": filmed, "id": entry.id})
-    assert reply == {"error": "ball.mp4 has more than 16 MiB, so this browser does not keep it; download the conversation."}
+    said = "ball.mp4 has more than 16 MiB, so this browser does not keep it; download the conversation."
+    assert reply == {"error": said}

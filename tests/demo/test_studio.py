@@ -5,7 +5,10 @@ import PIL.Image
 import pytest
 
 CHERRY, MELON, EMPTY = (340, 140), ((60, 250), (330, 475)), (20, 440)
-BOX = "() => { const box = document.querySelector('.stage .mask').getBBox(); return [box.x, box.y, box.width, box.height]; }"
+BOX = """() => {
+  const { x, y, width, height } = document.querySelector('.stage .mask').getBBox();
+  return [x, y, width, height];
+}"""
 WIDTH = "() => document.querySelector('.stage .frame').getBoundingClientRect().width"
 
 
