@@ -152,7 +152,7 @@ def test_masks_are_downloaded_as_pycocotools_reads_them(told):
 
 
 def test_each_mask_is_downloaded_as_a_picture(told):
-    with zipfile.ZipFile(told.download("PNG, one picture per mask")) as held:
+    with zipfile.ZipFile(told.download("PNG, one image per mask")) as held:
         pictures = [PIL.Image.open(io.BytesIO(held.read(name))) for name in held.namelist() if name.endswith(".png")]
     assert [np.asarray(picture).shape[:2] for picture in pictures] == [(480, 640)] * 4
 

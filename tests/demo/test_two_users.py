@@ -241,7 +241,7 @@ def test_both_phones_go_on_and_share_what_they_have(phones, restarted, shoot):
     assert (name, words) == ("fruit.masks.jpg", "only the largest\nKept 1 of the 4 watermelons: the largest.")
     assert size > 10_000
     shoot(eve.page, "two-phones.png")
-    assert eve.download("PNG, one picture per mask").stat().st_size
+    assert eve.download("PNG, one image per mask").stat().st_size
     assert "only the largest" not in finn.said
     with finn.page.expect_download() as fetched:
         finn.page.get_by_role("button", name="Save image").tap()  # this browser has no sheet
