@@ -563,5 +563,5 @@ def _limit_rate(say: Callable[[str], object]) -> Callable[[str], None]:
 
 def _add_concept(held: Mapping[str, Concept], phrase: str, concept: Concept) -> dict[str, Concept]:
     """The concepts of a session with another one; the oldest of too many is forgotten."""
-    others = {name: one for name, one in held.items() if name != phrase}
+    others = {name: held_concept for name, held_concept in held.items() if name != phrase}
     return dict([*others.items(), (phrase, concept)][-MAX_CONCEPTS:])

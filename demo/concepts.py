@@ -41,8 +41,8 @@ def equip_sam3(sam3: Sam3, concepts: Mapping[str, Concept]) -> EquippedSam3:
         sam3: The segmenter.
         concepts: By the phrase that each stands for.
     """
-    notes = {phrase: note for phrase, one in concepts.items() if (note := _find_fault(sam3, phrase, one))}
-    usable = {phrase: one for phrase, one in concepts.items() if phrase not in notes}
+    notes = {phrase: note for phrase, concept in concepts.items() if (note := _find_fault(sam3, phrase, concept))}
+    usable = {phrase: concept for phrase, concept in concepts.items() if phrase not in notes}
     return EquippedSam3(sam3.with_concepts(usable) if usable else sam3, notes)
 
 

@@ -63,7 +63,7 @@ class Engine:
     def offered(self) -> Mapping[str, Options]:
         """The options of each planner, by the name that visitors read; the default comes first."""
         given = self.planners or (OfferedPlanner(name_planner(self.options.planner), self.options),)
-        return {one.name: one.options for one in add_grammar(given)}
+        return {planner.name: planner.options for planner in add_grammar(given)}
 
     @property
     def default_planner(self) -> str:

@@ -50,7 +50,7 @@ def parse_planners(values: Mapping[str, Any]) -> tuple[OfferedPlanner, ...]:
         UsageError: Two have the same name, a name cannot be read, or an option reaches no planner.
 
     Example:
-        >>> [one.name for one in parse_planners({"planner": ["grammar", "big=openai:A@http://localhost:1/v1"]})]
+        >>> [entry.name for entry in parse_planners({"planner": ["grammar", "big=openai:A@http://localhost:1/v1"]})]
         ['grammar', 'big']
     """
     words = [parse_planner_word(word) for word in values["planner"]]
@@ -127,7 +127,7 @@ def add_grammar(offered: tuple[OfferedPlanner, ...]) -> tuple[OfferedPlanner, ..
     Args:
         offered: One or more.
     """
-    if any(one.options.planner == GRAMMAR or one.name == GRAMMAR for one in offered):
+    if any(planner.options.planner == GRAMMAR or planner.name == GRAMMAR for planner in offered):
         return offered
     options = replace(offered[0].options, planner=GRAMMAR, **NEUTRAL_OPTIONS)
     return (*offered, OfferedPlanner(GRAMMAR, options))

@@ -230,5 +230,5 @@ class SessionStore:
 
 def _weigh_session(session: Session) -> int:
     """Bytes that a session counts in the store."""
-    concepts = sum(one.examples.nbytes + one.surroundings.nbytes for one in session.concepts.values())
+    concepts = sum(concept.examples.nbytes + concept.surroundings.nbytes for concept in session.concepts.values())
     return MIN_SESSION_BYTES + session.album.packed_bytes + count_image_bytes(session.tree.list_events()) + concepts

@@ -249,7 +249,9 @@ def decide_pair(phrase: str, mask_count: int | None, records: Iterable[LogRecord
         return PairDecision("final", correction=correction, is_exhaustive=correction.exhaustive, decided_by="human")
     if mask_count is None:
         return PairDecision("proposed", needs="masks")
-    return _decide_by_judgements(mask_count, [one for one in standing if isinstance(one, Judgement)], policy)
+    return _decide_by_judgements(
+        mask_count, [judgement for judgement in standing if isinstance(judgement, Judgement)], policy
+    )
 
 
 def list_standing_entries(records: Iterable[LogRecord]) -> list[Judgement | Correction]:
@@ -356,7 +358,7 @@ def _decide_coverage(
 
 
 def _select_judgements(judgements: Sequence[Judgement], stage: Stage, mask: int | None) -> list[Judgement]:
-    return [one for one in judgements if one.stage == stage and one.mask == mask]
+    return [judgement for judgement in judgements if judgement.stage == stage and judgement.mask == mask]
 
 
 def _weigh_judgements(judgements: Sequence[Judgement], thresholds: Thresholds) -> _Verdict:

@@ -157,7 +157,7 @@ class AlbumActions:
 
     def set_classes(self, session_id: str, names: Sequence[str]) -> Session:
         """Name the classes in the order of their keys. Raises ConversationError."""
-        clean = list(dict.fromkeys(name for one in names if (name := clean_label(one))))
+        clean = list(dict.fromkeys(name for given in names if (name := clean_label(given))))
         if len(clean) > MAX_CLASSES:
             raise ConversationError(f"there may be up to {MAX_CLASSES} classes, and these are {len(clean)}")
         return self.change_album(session_id, lambda album: replace(album, classes=tuple(clean)))
@@ -172,12 +172,12 @@ class AlbumActions:
             raise ConversationError("a class has a name of a letter or more")
         album = self.sessions[session_id].album
         for entry in album.entries:
-            if entry.id == album.current or any(get_category(one) == old for one in entry.answer):
+            if entry.id == album.current or any(get_category(candidate) == old for candidate in entry.answer):
                 self.edit_entry(session_id, entry.id, lambda conversation: relabel_class(conversation, old, name))
         return self.change_album(
             session_id,
             lambda latest: replace(
-                latest, classes=tuple(dict.fromkeys(name if one == old else one for one in latest.classes))
+                latest, classes=tuple(dict.fromkeys(name if known == old else known for known in latest.classes))
             ),
         )
 
@@ -224,7 +224,9 @@ def collect_current(session: Session) -> AlbumEntry | None:
 
 def relabel_class(conversation: Conversation, old: str, new: str) -> Conversation:
     """Give another class to every mask of a class, those outside the answer too."""
-    ids = [one.id for one in conversation.workspace if one.category and get_category(one) == old]
+    ids = [
+        candidate.id for candidate in conversation.workspace if candidate.category and get_category(candidate) == old
+    ]
     return conversation.relabel(ids, new) if ids else conversation
 
 

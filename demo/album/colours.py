@@ -11,5 +11,5 @@ def list_class_numbers(session: Session) -> dict[str, int] | None:
         return None
     live = conversation.workspace.pick(conversation.selected)
     names = album.list_classes(live)
-    others = [get_category(one) for one in conversation.workspace if one.category]
+    others = [get_category(candidate) for candidate in conversation.workspace if candidate.category]
     return {name: place for place, name in enumerate(dict.fromkeys([*names, *others]), start=1)}

@@ -101,9 +101,9 @@ class Album:
 
         `candidates`: masks of the image that is shown, which come first.
         """
-        found = [get_category(one) for one in candidates if one.category]
+        found = [get_category(candidate) for candidate in candidates if candidate.category]
         for entry in self.entries:
-            found += [get_category(one) for one in entry.answer if one.category]
+            found += [get_category(candidate) for candidate in entry.answer if candidate.category]
         return list(dict.fromkeys([*self.classes, *found]))
 
     @property
@@ -113,7 +113,7 @@ class Album:
             len(entry.packed)
             + entry.tree.packed_bytes
             + len(entry.thumbnail)
-            + sum(len(one.rle.counts) for one in entry.answer)
+            + sum(len(candidate.rle.counts) for candidate in entry.answer)
             for entry in self.entries
         )
 

@@ -77,9 +77,9 @@ def measure_tolerance(actions: Actions, session_id: str, tolerance: float) -> di
         `masks` that were measured; `points` and `all_points` of a mask on average, with and without the tolerance;
         `iou` on average and `lowest`.
     """
-    candidates = [one for entry in actions.album.collect_entries(session_id) for one in entry.answer]
+    candidates = [candidate for entry in actions.album.collect_entries(session_id) for candidate in entry.answer]
     step = max(1, -(-len(candidates) // MAX_MEASURED))
-    masks = [decode_mask(one.rle) for one in candidates[::step]]
+    masks = [decode_mask(candidate.rle) for candidate in candidates[::step]]
     coarse = [measure_polygons(mask, tolerance=tolerance) for mask in masks]
     exact = [measure_polygons(mask)[0] for mask in masks]
     count = max(1, len(masks))

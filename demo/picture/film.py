@@ -45,7 +45,11 @@ def find_masklets(conversation: Conversation, episode: Episode | None) -> Mappin
 
     `episode`: the answer that is under way. None is the one that was given.
     """
-    found = {one.id: one.masklet for one in (episode or conversation).workspace if one.masklet is not None}
+    found = {
+        candidate.id: candidate.masklet
+        for candidate in (episode or conversation).workspace
+        if candidate.masklet is not None
+    }
     turn = episode or conversation.last_turn
     if turn is None or turn.task.timeline is None:
         return found
@@ -57,9 +61,9 @@ def list_tracks(conversation: Conversation) -> list[ExportTrack]:
     """Return the objects of the answer for `VideoExportAnswer`."""
     masklets, reasons = find_masklets(conversation, None), conversation.reasons
     return [
-        ExportTrack(one.id, masklets[one.id], one.category, reasons.get(one.id, ""))
-        for one in conversation.workspace.pick(conversation.selected)
-        if one.id in masklets
+        ExportTrack(candidate.id, masklets[candidate.id], candidate.category, reasons.get(candidate.id, ""))
+        for candidate in conversation.workspace.pick(conversation.selected)
+        if candidate.id in masklets
     ]
 
 

@@ -70,7 +70,7 @@ class MaskStudio(gr.HTML, metaclass=_StublessMeta):  # type: ignore[misc]
         self._images = ByteCache[str, Image](IMAGE_BYTES, size=lambda image: image.pixels.nbytes)
         self._lock = Lock()
         self._tiles = TileDrawer()
-        functions = {**self._build_functions(), **{one.__name__: one for one in server_functions}}
+        functions = {**self._build_functions(), **{function.__name__: function for function in server_functions}}
         if "apply_edits" in functions:
             functions.pop("edit_masks")
         else:

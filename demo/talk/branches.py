@@ -57,7 +57,7 @@ class BranchTree:
         Args:
             conversation: Another way, or one that is there already.
         """
-        known = [place for place, one in enumerate(self.branches) if _is_same_way(one, conversation)]
+        known = [place for place, branch in enumerate(self.branches) if _is_same_way(branch, conversation)]
         if known:
             return BranchTree(_replace_item(self.branches, known[0], conversation), known[0])
         return _limit_branches(BranchTree((*self.branches, conversation), len(self.branches)))
@@ -101,25 +101,25 @@ class BranchTree:
 
     def find_branch(self, event: Event) -> int | None:
         """Return the place of a way that holds this event; None where none does any more."""
-        holding = (place for place, one in enumerate(self.branches) if any(held is event for held in one.events))
+        holding = (place for place, branch in enumerate(self.branches) if any(held is event for held in branch.events))
         return next(holding, None)
 
     def list_events(self) -> list[Event]:
         """Return the events of all ways, each once."""
-        events = {id(event): event for one in self.branches for event in one.events}
+        events = {id(event): event for branch in self.branches for event in branch.events}
         return [*events.values()]
 
     def _leave_for(self, conversation: Conversation) -> "BranchTree":
         """The tree that shows an unrelated conversation. The one before it stays only where it went several ways."""
         shown = self.branches[self.current]
-        ways = [one for one in self.branches if one.events[0] is shown.events[0]]
-        kept = tuple(one for one in self.branches if len(ways) > 1 or one is not shown)
+        ways = [branch for branch in self.branches if branch.events[0] is shown.events[0]]
+        kept = tuple(branch for branch in self.branches if len(ways) > 1 or branch is not shown)
         return BranchTree(kept, 0).fork(conversation)
 
     def _list_related(self, beginning: Sequence[Event]) -> Iterator[int]:
         """The places of the branches that begin so; where one event is in several, the shown one speaks for it."""
-        for place, one in enumerate(self.branches):
-            if _starts_with(one.events, beginning):
+        for place, branch in enumerate(self.branches):
+            if _starts_with(branch.events, beginning):
                 yield place
 
 
@@ -127,15 +127,17 @@ def _starts_with(events: Sequence[Event], beginning: Sequence[Event]) -> bool:
     return len(events) >= len(beginning) and all(a is b for a, b in zip(events, beginning, strict=False))
 
 
-def _is_same_way(one: Conversation, other: Conversation) -> bool:
+def _is_same_way(branch: Conversation, other: Conversation) -> bool:
     """Whether one conversation only goes on from the other."""
-    return _starts_with(one.events, other.events) or _starts_with(other.events, one.events)
+    return _starts_with(branch.events, other.events) or _starts_with(other.events, branch.events)
 
 
 def _loses_question(before: Conversation, after: Conversation) -> bool:
     """Whether a question that was undone is not in what comes after."""
     held = {id(event) for event in after.events}
-    return any(isinstance(one, Episode) and not one.task.by_hand and id(one) not in held for one in before.events)
+    return any(
+        isinstance(event, Episode) and not event.task.by_hand and id(event) not in held for event in before.events
+    )
 
 
 def _replace_item(items: tuple[Conversation, ...], place: int, item: Conversation) -> tuple[Conversation, ...]:

@@ -26,12 +26,12 @@ def compare_versions(place: int, episode: Episode, session: Session) -> Iterator
         episode: The answer that is shown.
         session: What is shown.
     """
-    versions = [one for one in session.tree.list_versions(place) if _asks_the_same(one, episode)]
-    if len(versions) < 2 or len({_get_planner(one, session) for one in versions}) < 2:
+    versions = [version for version in session.tree.list_versions(place) if _asks_the_same(version, episode)]
+    if len(versions) < 2 or len({_get_planner(version, session) for version in versions}) < 2:
         return
     yield {
         "kind": "comparison",
-        "rows": [_build_row(one, place, episode, session) for one in versions],
+        "rows": [_build_row(version, place, episode, session) for version in versions],
     }
 
 
@@ -67,7 +67,9 @@ def _describe_agreement(shown: Episode, other: Episode) -> str:
     """How far two answers are the same objects; '' for videos, whose objects are tracks."""
     if shown.task.timeline is not None:
         return ""
-    masks = [tuple(one.rle for one in answer.workspace.pick(answer.current_ids)) for answer in (shown, other)]
+    masks = [
+        tuple(candidate.rle for candidate in answer.workspace.pick(answer.current_ids)) for answer in (shown, other)
+    ]
     return describe_overlap(*masks)
 
 

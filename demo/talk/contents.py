@@ -88,4 +88,4 @@ def find_contents(sam3: Sam3, image: Image, nouns: Sequence[str], is_over: Calla
         for noun, instances in zip(batch, answers, strict=True):
             if count := len(instances):
                 found.append((float(instances.scores.max()), f"every {noun}" if count > 1 else f"the {noun}"))
-    return [query for _, query in sorted(found, key=lambda one: -one[0])[:MAX_FOUND]]
+    return [query for _, query in sorted(found, key=lambda scored: -scored[0])[:MAX_FOUND]]

@@ -215,7 +215,7 @@ def _describe_ways(place: int, episode: Episode, session: Session) -> Entry:
     """Where a question stands, who answered it, and which ways there are beside it."""
     versions = session.tree.list_versions(place)
     at = next((number for number, version in enumerate(versions) if version.event is episode), 0)
-    ways = {"versions": {"at": at, "branches": [one.branch for one in versions]}} if len(versions) > 1 else {}
+    ways = {"versions": {"at": at, "branches": [version.branch for version in versions]}} if len(versions) > 1 else {}
     if episode.task.by_hand:
         return ways
     info = session.turn_infos.get(episode)

@@ -84,7 +84,7 @@ def _describe_search(arguments: dict[str, Any], step: Step, episode: Episode) ->
     phrases = [str(phrase) for phrase in _list_values(arguments, "phrases", "phrase")]
     if not phrases:
         return f"Looked for what resembles the example: {_count_shown(step)}"
-    found = Counter(one.phrase for one in episode.workspace.pick(step.observation.shown or ()))
+    found = Counter(candidate.phrase for candidate in episode.workspace.pick(step.observation.shown or ()))
     counts = [found[phrase] for phrase in phrases]
     if sum(counts) != _count_shown(step):  # a phrase was written otherwise than it was searched for
         return f"Looked for {', '.join(phrases)}: {_count_shown(step)}"
@@ -192,7 +192,7 @@ def _format_numbers(arguments: dict[str, Any], name: str) -> str:
 def _name_masks(arguments: dict[str, Any], name: str, episode: Episode) -> str:
     """What masks are called: their phrase where there is one alone, else their numbers."""
     ids = [id for id in _list_values(arguments, name) if isinstance(id, int) and id in episode.workspace]
-    phrases = {one.phrase for one in episode.workspace.pick(ids) if one.phrase}
+    phrases = {candidate.phrase for candidate in episode.workspace.pick(ids) if candidate.phrase}
     return f"the {phrases.pop()}" if len(phrases) == 1 else _format_numbers(arguments, name)
 
 

@@ -43,8 +43,12 @@ def _suggest_from_answer(conversation: Conversation) -> list[str]:
     if conversation.options:
         return []
     selected = set(conversation.selected)
-    chosen = Counter(one.phrase for one in conversation.workspace if one.id in selected and one.phrase)
-    beside = Counter(one.phrase for one in conversation.workspace if one.id not in selected and one.phrase)
+    chosen = Counter(
+        candidate.phrase for candidate in conversation.workspace if candidate.id in selected and candidate.phrase
+    )
+    beside = Counter(
+        candidate.phrase for candidate in conversation.workspace if candidate.id not in selected and candidate.phrase
+    )
     more = [f"also the {phrase}" for phrase in beside if phrase not in chosen and len(phrase) <= MAX_PHRASE_LENGTH]
     fewer = ["only the largest one"] if sum(chosen.values()) > 1 else []
     fewer += ["only the two largest"] if sum(chosen.values()) > 2 else []

@@ -28,7 +28,7 @@ def audit_engine(
             policy = load_policy(store)
             drawn = draw_audit_sample(store, policy, sample, seed=seed)
             so_far = len(read_audit_sample(store))
-            is_any = so_far or any(is_model_label(one.decision) for one in store.iterate_summaries(policy))
+            is_any = so_far or any(is_model_label(summary.decision) for summary in store.iterate_summaries(policy))
     print_line(f"{len(drawn):,} labels of models were drawn for people to look at; {sample:,} were asked for")
     if not is_any:
         print_remark("note: models have decided nothing yet; the thresholds of `engine fit` let them")

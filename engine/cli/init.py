@@ -73,7 +73,7 @@ def init_engine(
         with EngineStore.open(folder, read_only=True) as store:
             dropped = clean_list(wanted, load_engine_rules(store)).dropped
             has_phrases = bool(store.read_settings().phrases) or alt_text is not None
-        print_notes([*added.notes, *(f"{one.original!r} is not asked about: {one.reason}" for one in dropped)])
+        print_notes([*added.notes, *(f"{entry.original!r} is not asked about: {entry.reason}" for entry in dropped)])
         if not has_phrases:
             print_notes(["no phrases for all images yet: give --phrases, --alt-text, or `engine run` a --planner"])
     done = "begun with" if added.is_new else "there already; added"

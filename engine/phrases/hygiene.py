@@ -67,9 +67,9 @@ def clean_phrases(
         Those to ask about, and the others with the reason.
 
     >>> cleaned = clean_phrases(["Red Cups", "the red cup", "it", "3 dogs", "muslim women", "dog's bowl"])
-    >>> [(one.phrase, one.original) for one in cleaned.kept]
+    >>> [(entry.phrase, entry.original) for entry in cleaned.kept]
     [('red cup', 'Red Cups'), ('bowl', "dog's bowl")]
-    >>> [one.kind for one in cleaned.dropped]
+    >>> [entry.kind for entry in cleaned.dropped]
     ['duplicate', 'pronoun', 'count', 'blocked']
     """
     cleaner = _Cleaner(rules or HygieneRules(), counts or {})
@@ -91,13 +91,15 @@ def drop_phrases(cleaned: CleanedPhrases, drops: Mapping[str, str]) -> CleanedPh
     >>> drop_phrases(clean_phrases(["cup", "vibe"]), {"vibe": "it has no outline"}).dropped[0].reason
     'it has no outline'
     """
-    late = [DroppedPhrase(one.original, "not_groundable", drops[one.phrase]) for one in _find_named(cleaned, drops)]
-    kept = tuple(one for one in cleaned.kept if one.phrase not in drops)
+    late = [
+        DroppedPhrase(entry.original, "not_groundable", drops[entry.phrase]) for entry in _find_named(cleaned, drops)
+    ]
+    kept = tuple(entry for entry in cleaned.kept if entry.phrase not in drops)
     return replace(cleaned, kept=kept, dropped=(*cleaned.dropped, *late))
 
 
 def _find_named(cleaned: CleanedPhrases, drops: Mapping[str, str]) -> Iterator[CleanPhrase]:
-    return (one for one in cleaned.kept if one.phrase in drops)
+    return (entry for entry in cleaned.kept if entry.phrase in drops)
 
 
 class _Cleaner:

@@ -30,8 +30,8 @@ def _keep_texts(value: object) -> object:
     """Return the texts of a list, each once; anything but a list as it is, to be refused."""
     if not isinstance(value, list):
         return value
-    named = [one.get("phrase", one.get("name")) if isinstance(one, dict) else one for one in value]
-    texts = [one.strip() for one in named if isinstance(one, str)]
+    named = [entry.get("phrase", entry.get("name")) if isinstance(entry, dict) else entry for entry in value]
+    texts = [name.strip() for name in named if isinstance(name, str)]
     return list(dict.fromkeys(text for text in texts if 0 < len(text) <= 200))[:MAX_PHRASES]
 
 

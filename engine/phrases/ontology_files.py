@@ -186,7 +186,7 @@ def _read_key(value: Any, name: str) -> str:
 def _read_keys(tree: Mapping[str, Any]) -> tuple[str, ...]:
     """Return the parents that a node names itself, under whichever key."""
     named = next((tree[key] for key in _PARENT_COLUMNS if tree.get(key)), ())
-    return tuple(str(one) for one in (named if isinstance(named, list) else [named] if named else []))
+    return tuple(str(parent) for parent in (named if isinstance(named, list) else [named] if named else []))
 
 
 def _read_names(value: Any) -> tuple[str, ...]:

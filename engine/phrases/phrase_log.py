@@ -57,7 +57,7 @@ def add_source(store: EngineStore, said: PhraseSource, pairs: Iterable[Pair]) ->
     Raises:
         EngineError: Nothing can be written.
     """
-    dropped = json.dumps([asdict(one) for one in said.dropped], ensure_ascii=False)
+    dropped = json.dumps([asdict(entry) for entry in said.dropped], ensure_ascii=False)
     row = (said.image, said.source, said.by, said.caption, json.dumps(said.kept), dropped, time.time())
     with store.database.write() as connection:
         connection.execute(_SCHEMA)
@@ -73,13 +73,13 @@ def read_sources(store: EngineStore, image: str = "") -> Iterator[PhraseSource]:
         query = f"SELECT image, source, said_by, caption, kept, dropped FROM {TABLE} WHERE ? IN ('', image)"
         rows = connection.execute(query, (image,)).fetchall()
     for key, source, by, caption, kept, dropped in rows:
-        reasons = tuple(DroppedPhrase(**one) for one in json.loads(dropped))
+        reasons = tuple(DroppedPhrase(**entry) for entry in json.loads(dropped))
         yield PhraseSource(key, source, by, caption, tuple(json.loads(kept)), reasons)
 
 
 def count_dropped(store: EngineStore) -> Counter[str]:
     """Count dropped phrases by the kind of their reason."""
-    return Counter(one.kind for said in read_sources(store) for one in said.dropped)
+    return Counter(entry.kind for said in read_sources(store) for entry in said.dropped)
 
 
 def forget_sources(store: EngineStore, image: str) -> int:
@@ -92,7 +92,7 @@ def forget_sources(store: EngineStore, image: str) -> int:
 
 def build_source(image: str, source: str, by: str, cleaned: CleanedPhrases, caption: str = "") -> PhraseSource:
     """Build the record of cleaned phrases."""
-    return PhraseSource(image, source, by, caption, tuple(one.phrase for one in cleaned.kept), cleaned.dropped)
+    return PhraseSource(image, source, by, caption, tuple(entry.phrase for entry in cleaned.kept), cleaned.dropped)
 
 
 def _has_table(store: EngineStore) -> bool:

@@ -29,7 +29,7 @@ def load_engine_rules(store: EngineStore) -> HygieneRules:
 def clean_list(phrases: Sequence[str], rules: HygieneRules) -> CleanedPhrases:
     """Clean the phrases that a person gave for all images: there may be any number of pairs of each.
 
-    >>> [one.phrase for one in clean_list(["Red Cups", "cups"], HygieneRules()).kept]
+    >>> [entry.phrase for entry in clean_list(["Red Cups", "cups"], HygieneRules()).kept]
     ['red cup', 'cup']
     """
     return clean_phrases(phrases, replace(rules, max_pairs=maxsize))

@@ -47,7 +47,7 @@ def draw_audit_sample(store: EngineStore, policy: StatePolicy, size: int, *, see
         EngineError: Nothing can be written.
     """
     before = read_audit_sample(store)
-    labels = [one.pair.key for one in store.iterate_summaries(policy) if is_model_label(one.decision)]
+    labels = [summary.pair.key for summary in store.iterate_summaries(policy) if is_model_label(summary.decision)]
     fresh = sorted(key for key in labels if key not in before and not is_audited(key))
     drawn = [str(key) for key in np.random.default_rng(seed).permutation(fresh)[:size]]
     write_value(store.database, "audit", sorted({*before, *drawn}))

@@ -152,7 +152,7 @@ def sample_pairs(store: EngineStore, labels: Sequence[LabelledItem], report: Fit
     """
     route = load_route(store, "mv")
     masks = estimate_masks(weigh_labels(store, collect_labels(store, "mv")))
-    counts = {one.pair.key: one.mask_count for one in store.iterate_summaries()}
+    counts = {summary.pair.key: summary.mask_count for summary in store.iterate_summaries()}
     sample = []
     for value, label in zip(report.estimates, labels, strict=True):
         if not label.is_random:

@@ -41,13 +41,13 @@ def read_work(store: EngineStore, policy: StatePolicy, wage: float | None) -> En
     """
     latest = find_latest_times(store)
     missing, finished, waiting, pairs = Counter[str](), [], 0, 0
-    for one in store.iterate_summaries(policy):
-        wanted = count_opinions(one)
+    for summary in store.iterate_summaries(policy):
+        wanted = count_opinions(summary)
         missing.update(wanted)
         waiting, pairs = waiting + ("mv" in wanted), pairs + bool(wanted)
-        who = one.decision.decided_by
-        if one.decision.is_end and (one.pair.key, who) in latest:
-            finished.append((latest[one.pair.key, who], who))
+        who = summary.decision.decided_by
+        if summary.decision.is_end and (summary.pair.key, who) in latest:
+            finished.append((latest[summary.pair.key, who], who))
     answers = read_answers(store.folder / QUEUE_FILE)
     rest = estimate_rest(pairs, missing, waiting, answers, wage)
     return EngineWork(rest, len(answers), tuple(sorted(finished)))

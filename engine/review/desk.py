@@ -111,8 +111,10 @@ class ReviewDesk:
             while page := list(islice(summaries, PAGE)):
                 items = [
                     item
-                    for one in page
-                    for item in self._list_items(one.pair, one.decision, proposals.get(one.pair.key, 0), one.source)
+                    for summary in page
+                    for item in self._list_items(
+                        summary.pair, summary.decision, proposals.get(summary.pair.key, 0), summary.source
+                    )
                 ]
                 count += self.queue.add_items(items)
             return count
@@ -218,7 +220,7 @@ class ReviewDesk:
         if not opinion.is_withdrawn:
             return opinion.id, position, None
         at, by = opinion.withdrawn_at or time.time(), name_person(opinion.person)
-        taken = self.store.append([Withdrawal(position=one, by=by, at=at) for one in positions])
+        taken = self.store.append([Withdrawal(position=number, by=by, at=at) for number in positions])
         return opinion.id, position, max(taken, default=0)
 
     def _append_opinion(self, opinion: Opinion) -> int:
@@ -229,7 +231,7 @@ class ReviewDesk:
         proposal, image = subject
         entries = to_entries(opinion, proposal, (image.height, image.width))
         for again in self._list_later_proposals(opinion.item):
-            entries = [moved for one in entries if (moved := move_entry(one, again)) is not None]
+            entries = [moved for entry in entries if (moved := move_entry(entry, again)) is not None]
         return min(self.store.append([*entries]), default=0)
 
     def _list_later_proposals(self, item: QueueItem) -> list[Reproposal]:
@@ -272,7 +274,10 @@ class ReviewDesk:
         yield from self._changes.find_pairs(self.store.database)
         audit, withdrawn = read_audit_sample(self.store), read_withdrawn_phrases(self.store.database).keys()
         phrases = sorted(withdrawn ^ self._withdrawn)
-        chosen = [*sorted(audit - self._audit), *(pair.key for one in phrases for pair in self.store.pairs(phrase=one))]
+        chosen = [
+            *sorted(audit - self._audit),
+            *(pair.key for phrase in phrases for pair in self.store.pairs(phrase=phrase)),
+        ]
         self._audit, self._withdrawn = audit, withdrawn
         yield from chosen
 

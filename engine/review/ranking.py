@@ -70,10 +70,12 @@ def build_ranking(store: EngineStore, policy: StatePolicy = NO_POLICY) -> PairRa
     risks = estimate_risks(store)
     if not risks:
         return PairRanking({}, [])
-    summaries = (one for one in store.iterate_summaries(policy) if one.pair.key in risks and one.decision.needs)
-    candidates = [to_candidate(one, risks[one.pair.key]) for one in summaries]
+    summaries = (
+        summary for summary in store.iterate_summaries(policy) if summary.pair.key in risks and summary.decision.needs
+    )
+    candidates = [to_candidate(summary, risks[summary.pair.key]) for summary in summaries]
     ranked = rank_candidates(candidates)
-    rates = [one.risk / one.seconds for one in candidates if ranked[one.key].drawn == "risk"]
+    rates = [candidate.risk / candidate.seconds for candidate in candidates if ranked[candidate.key].drawn == "risk"]
     return PairRanking(ranked, rates)
 
 
@@ -97,9 +99,9 @@ def rank_candidates(candidates: Sequence[Candidate]) -> dict[str, Priority]:
     Returns:
         Key -> its priority in (0, 1), with the way and the weight of its draw.
     """
-    lots = {one.key: rank_randomly(one.key).value for one in candidates}
+    lots = {candidate.key: rank_randomly(candidate.key).value for candidate in candidates}
     chosen = {key: lot / RANDOM_SHARE for key, lot in lots.items() if lot < RANDOM_SHARE}
-    drawn = list(_draw_keys([one for one in candidates if one.key not in chosen]))
+    drawn = list(_draw_keys([candidate for candidate in candidates if candidate.key not in chosen]))
     ranked = {key: Priority(1 - (place + 0.5) / len(drawn), "risk") for place, key in enumerate(drawn)}
     return ranked | {key: Priority(lot, "random", 1 / RANDOM_SHARE) for key, lot in chosen.items()}
 
@@ -111,5 +113,5 @@ def _draw_keys(candidates: Sequence[Candidate]) -> Iterator[str]:
         keys = [draw.key for draw in draw_batch(rest, size, seed=0, random_share=0.0)]
         yield from keys
         drawn = set(keys)
-        rest = [one for one in rest if one.key not in drawn]
+        rest = [candidate for candidate in rest if candidate.key not in drawn]
         size = min(2 * size, LARGEST_BATCH)

@@ -148,14 +148,14 @@ def release_page(asked: PageRequest, person: Asker, services: Services) -> dict[
 def keep_answers(asked: AnswersRequest, person: Asker, services: Services) -> dict[str, Any]:
     """Keep answers. What is 'kept', 'repeated' or 'answered' need not be sent again."""
     opinions = [
-        NewOpinion(one.item, one.id, one.choice, one.reason, one.seconds, one.content, one.batch)
-        for one in asked.answers
+        NewOpinion(answer.item, answer.id, answer.choice, answer.reason, answer.seconds, answer.content, answer.batch)
+        for answer in asked.answers
     ]
     statuses = services.desk.keep_opinions(person.name, opinions)
     told = {
-        one.id: services.tell_afterwards(one.item, one.choice)
-        for one in asked.answers
-        if statuses[one.id] in ("kept", "repeated")
+        answer.id: services.tell_afterwards(answer.item, answer.choice)
+        for answer in asked.answers
+        if statuses[answer.id] in ("kept", "repeated")
     }
     return {"statuses": statuses, "told": told}
 
@@ -226,7 +226,7 @@ def find_own_item(services: ReviewServices, person: Person, number: int) -> Queu
 @router.get("/progress")
 def read_progress(person: Asker, services: Services) -> dict[str, Any]:
     """Return what is left, and how the person themselves works."""
-    own = [one for one in services.list_answers() if one.person == person.name]
+    own = [answer for answer in services.list_answers() if answer.person == person.name]
     described = describe_people(own)
     return {"rest": vars(services.estimate_rest()), "own": described[0] if described else None}
 

@@ -81,14 +81,16 @@ class JudgingStage:
         by = describe_verifier(verifier)
         meter = ProgressMeter(count, 0)
         done = seen = errors = 0
-        waiting = (one for one in context.store.iterate_summaries(policy) if one.decision.needs == self.name)
+        waiting = (
+            summary for summary in context.store.iterate_summaries(policy) if summary.decision.needs == self.name
+        )
         while (page := [*islice(waiting, PAGE)]) and not context.is_out_of_time():
             proposals = context.store.read_proposals([summary.pair.key for summary in page])
             opened = [
-                one
+                open_pair
                 for summary in page
                 if (proposal := proposals.get(summary.pair.key)) is not None
-                if (one := self._open_pair(context, summary, proposal, by)) is not None
+                if (open_pair := self._open_pair(context, summary, proposal, by)) is not None
             ]
             judged, failed = self._judge_pairs(context, verifier, opened)
             context.store.append(judged)
@@ -119,14 +121,16 @@ class JudgingStage:
         """Return judgements, and the number of pairs without a full answer."""
         by = describe_verifier(verifier)
         if self.name == "ev":
-            verdicts = iter(verifier.verify_coverage([_build_pair_item(context, one) for one in opened]))
+            verdicts = iter(verifier.verify_coverage([_build_pair_item(context, open_pair) for open_pair in opened]))
         else:
-            verdicts = iter(verifier.verify_masks([item for one in opened for item in _list_mask_items(context, one)]))
+            verdicts = iter(
+                verifier.verify_masks([item for open_pair in opened for item in _list_mask_items(context, open_pair)])
+            )
         judged: list[Judgement] = []
         failed = 0
-        for one in opened:
-            own = [*islice(verdicts, max(1, len(one.masks)))]
-            judged += _list_judgements(one, self.name, own, by)
+        for open_pair in opened:
+            own = [*islice(verdicts, max(1, len(open_pair.masks)))]
+            judged += _list_judgements(open_pair, self.name, own, by)
             failed += None in own
         return judged, failed
 
@@ -142,44 +146,56 @@ def compute_accepted_chance(said: Sequence[Judgement], accepted: Sequence[int]) 
     """
     chances = []
     for mask in accepted:
-        about = [one for one in said if one.stage == "mv" and one.mask == mask]
-        if not any(one.is_human for one in about):
-            chances += [one.probability for one in about[-1:] if one.probability is not None]
+        about = [judgement for judgement in said if judgement.stage == "mv" and judgement.mask == mask]
+        if not any(judgement.is_human for judgement in about):
+            chances += [judgement.probability for judgement in about[-1:] if judgement.probability is not None]
     return float(np.prod(chances)) if chances else 1.0
 
 
-def _list_judgements(one: _OpenPair, stage: Stage, verdicts: Sequence[Verdict | None], by: str) -> Iterator[Judgement]:
+def _list_judgements(
+    open_pair: _OpenPair, stage: Stage, verdicts: Sequence[Verdict | None], by: str
+) -> Iterator[Judgement]:
     """Yield the judgements of a pair; what got no answer is asked again by a later run."""
     for index, verdict in enumerate(verdicts):
         if verdict is None:
             continue
         yield Judgement(
-            pair=one.pair.key,
+            pair=open_pair.pair.key,
             stage=stage,
-            mask=one.masks[index] if stage == "mv" else None,
-            shown=one.accepted if stage == "ev" else (),
+            mask=open_pair.masks[index] if stage == "mv" else None,
+            shown=open_pair.accepted if stage == "ev" else (),
             choice=verdict.choice,  # type: ignore[arg-type]
-            probability=verdict.probability * one.chance,
+            probability=verdict.probability * open_pair.chance,
             by=by,
             at=time(),
             drawn="auto",
         )
 
 
-def _list_mask_items(context: RunContext, one: _OpenPair) -> list[MaskItem]:
-    load = _build_loader(context, one.pair.image)
+def _list_mask_items(context: RunContext, open_pair: _OpenPair) -> list[MaskItem]:
+    load = _build_loader(context, open_pair.pair.image)
     return [
         MaskItem(
-            one.pair.image, load, one.pair.phrase, one.proposal.masks[index], list_mask_signals(one.proposal, index)
+            open_pair.pair.image,
+            load,
+            open_pair.pair.phrase,
+            open_pair.proposal.masks[index],
+            list_mask_signals(open_pair.proposal, index),
         )
-        for index in one.masks
+        for index in open_pair.masks
     ]
 
 
-def _build_pair_item(context: RunContext, one: _OpenPair) -> PairItem:
-    masks = tuple(one.proposal.masks[index] for index in one.accepted)
-    load = _build_loader(context, one.pair.image)
-    return PairItem(one.pair.image, load, one.pair.phrase, masks, list_pair_signals(one.proposal, one.accepted))
+def _build_pair_item(context: RunContext, open_pair: _OpenPair) -> PairItem:
+    masks = tuple(open_pair.proposal.masks[index] for index in open_pair.accepted)
+    load = _build_loader(context, open_pair.pair.image)
+    return PairItem(
+        open_pair.pair.image,
+        load,
+        open_pair.pair.phrase,
+        masks,
+        list_pair_signals(open_pair.proposal, open_pair.accepted),
+    )
 
 
 def _build_loader(context: RunContext, key: str) -> ImageLoader:

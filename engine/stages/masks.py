@@ -180,7 +180,7 @@ class ProposalBuffer:
         with defer_interruptions():
             waiting, self._waiting = self._waiting, []
             with self.store.database.write():  # nobody finishes a pair between the look at it and the writing
-                kept = [one for one in waiting if not self._is_finished(one.pair)]
+                kept = [proposal for proposal in waiting if not self._is_finished(proposal.pair)]
                 self.changed += self.store.add_proposals(kept, at=time())
             self.finished += len(waiting) - len(kept)
 

@@ -76,7 +76,7 @@ def add_negatives(
             continue
         chosen = _choose_for_image(context, image, pixels, pairs, sources, vocabulary, wanted, model)
         new = _keep_chosen(context, image, by, chosen, pairs)
-        hard = sum(one.is_hard for one in chosen)
+        hard = sum(negative.is_hard for negative in chosen)
         added = replace(added, pairs=added.pairs + new, hard=added.hard + hard)
     return added
 
@@ -109,7 +109,7 @@ def _choose_for_image(
     known = [pair.phrase for pair in context.store.pairs(image=image.key)]
     near = propose_negatives(positives, sources, known=known)
     checked = check_candidates(context.sam3, pixels, near, positives)
-    taken = [*known, *(one.phrase for one in near)]
+    taken = [*known, *(candidate.phrase for candidate in near)]
     easy = propose_easy_negatives(positives, vocabulary, sources, known=taken, count=wanted, seed=image.key)
     return choose_negatives(checked, easy, wanted=wanted, seed=image.key)
 
@@ -132,12 +132,12 @@ def _keep_chosen(
     added = [
         Pair(
             image=image.key,
-            phrase=one.candidate.phrase,
-            original=one.candidate.phrase,
-            origin=one.candidate.origin,
-            parent=pairs.get(one.parent or next(iter(one.candidate.parents), ""), ""),
+            phrase=negative.candidate.phrase,
+            original=negative.candidate.phrase,
+            origin=negative.candidate.origin,
+            parent=pairs.get(negative.parent or next(iter(negative.candidate.parents), ""), ""),
         )
-        for one in chosen
+        for negative in chosen
     ]
     said = PhraseSource(image.key, SOURCE, by, kept=tuple(pair.phrase for pair in added))
     return add_source(context.store, said, added)

@@ -76,7 +76,7 @@ class PhraseCollector:
             None if answer.is_error else self._clean_phrases(image, answer.phrases)
             for (image, _), answer in zip(batch, answers, strict=True)
         ]
-        vague = self._find_vague(model, [one for one in cleaned if one is not None])
+        vague = self._find_vague(model, [each for each in cleaned if each is not None])
         for (image, _), answer, kept in zip(batch, answers, cleaned, strict=True):
             if kept is None:
                 self.errors += 1
@@ -92,7 +92,7 @@ class PhraseCollector:
 
     def _find_vague(self, model: ChatModel, cleaned: Sequence[CleanedPhrases]) -> dict[str, str]:
         """Return phrases without an outline; each phrase is asked about once in a run."""
-        phrases = list(dict.fromkeys(one.phrase for each in cleaned for one in each.kept))
+        phrases = list(dict.fromkeys(entry.phrase for each in cleaned for entry in each.kept))
         fresh = [phrase for phrase in phrases if phrase not in self.sorted][:100]
         vague = ask_for_vague_phrases(model, fresh)
         self.sorted |= {phrase: phrase not in vague for phrase in fresh}
@@ -105,7 +105,9 @@ class PhraseCollector:
     def _add_pairs(
         self, image: EngineImage, origin: Origin, by: str, cleaned: CleanedPhrases, caption: str = ""
     ) -> None:
-        pairs = [Pair(image=image.key, phrase=one.phrase, original=one.original, origin=origin) for one in cleaned.kept]
+        pairs = [
+            Pair(image=image.key, phrase=entry.phrase, original=entry.original, origin=origin) for entry in cleaned.kept
+        ]
         said = build_source(image.key, origin, by, cleaned, caption)
         self.added += add_source(self.context.store, said, pairs)
         self.counts.update(pair.phrase for pair in pairs)

@@ -74,5 +74,5 @@ def _add_list(store: EngineStore, rules: HygieneRules) -> int:
 def _build_pairs(images: Iterable[EngineImage], phrases: Sequence[CleanPhrase]) -> Iterator[Pair]:
     """Yield the pairs of the list, image by image."""
     for image in images:
-        for one in phrases:
-            yield Pair(image=image.key, phrase=one.phrase, original=one.original, origin="list")
+        for phrase in phrases:
+            yield Pair(image=image.key, phrase=phrase.phrase, original=phrase.original, origin="list")

@@ -63,7 +63,7 @@ class LogMoment:
     def check_masks(self) -> None:
         """Raise EngineError where masks are others than they were then: no position stands for what was read."""
         later = (record.entry for record in read_entries(self._database, None, self.position))
-        if count_forgotten(self._database) != self._forgotten or any(isinstance(one, Reproposal) for one in later):
+        if count_forgotten(self._database) != self._forgotten or any(isinstance(entry, Reproposal) for entry in later):
             raise EngineError(
                 f"{self._database.path.parent} was changed while it was exported: images were forgotten or masks"
                 " proposed again; export once more"

@@ -63,7 +63,7 @@ def bury_image(database: EngineDatabase, key: str, original_hashes: Iterable[str
     """Remember that an image was forgotten, by the hashes of its pixels and of its files. Raises EngineError."""
     hashes = {key, *original_hashes} - {""}
     with database.write() as connection:
-        connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(one, time()) for one in hashes])
+        connection.executemany("INSERT OR IGNORE INTO tombstones VALUES (?, ?)", [(hash, time()) for hash in hashes])
 
 
 def count_forgotten(database: EngineDatabase) -> int:

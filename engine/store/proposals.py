@@ -81,7 +81,9 @@ def add_proposals(database: EngineDatabase, folder: Path, found: Sequence[Propos
         return 0
     images = _find_images(database, [proposal.pair for proposal in found])
     earlier = read_places(folder, find_places(database, [*images]))
-    again = [build_reproposal(earlier[one.pair], one, at=at) for one in found if one.pair in earlier]
+    again = [
+        build_reproposal(earlier[proposal.pair], proposal, at=at) for proposal in found if proposal.pair in earlier
+    ]
     try:
         shard = write_shard(folder, [(images[proposal.pair], proposal) for proposal in found])
     except OSError as error:
@@ -93,9 +95,9 @@ def add_proposals(database: EngineDatabase, folder: Path, found: Sequence[Propos
         append_entries(database, again)
         connection.executemany(
             "INSERT INTO proposals (pair, shard, row, masks, made_by) VALUES (?, ?, ?, ?, ?)",
-            [(one.pair, shard, row, len(one.masks), one.made_by) for row, one in enumerate(found)],
+            [(proposal.pair, shard, row, len(proposal.masks), proposal.made_by) for row, proposal in enumerate(found)],
         )
-    return sum(one.moved != tuple(range(one.count)) for one in again)
+    return sum(reproposal.moved != tuple(range(reproposal.count)) for reproposal in again)
 
 
 def build_reproposal(earlier: Proposal, later: Proposal, *, at: float) -> Reproposal:

@@ -135,9 +135,9 @@ def _compute_paired_curves(
     prediction = np.where(void, 0, prediction)
     proposals = range(1, max(found, wanted) + 1)
     pairs = {
-        (one, other): _compute_object_curves(prediction, target, one, other)
-        for one in proposals
-        for other in range(1, wanted + 1)
+        (proposal, number): _compute_object_curves(prediction, target, proposal, number)
+        for proposal in proposals
+        for number in range(1, wanted + 1)
     }
     means = np.array([(j.mean() + f.mean()) / 2 for j, f in pairs.values()]).reshape(len(proposals), wanted)
     for row, column in zip(*linear_sum_assignment(-means), strict=True):

@@ -156,8 +156,8 @@ def to_plural(word: str) -> str:
     if is_plural(word):
         return word
     # The first of several plurals is the usual one: octopuses before octopi.
-    known = next((many for many, one in IRREGULAR.items() if one == word), "")
-    if known := known or _swap_ending(word, {one: many for many, one in ENDINGS.items()}):
+    known = next((plural for plural, singular in IRREGULAR.items() if singular == word), "")
+    if known := known or _swap_ending(word, {singular: plural for plural, singular in ENDINGS.items()}):
         return known
     if re.search(r"[^aeiou]y$", word):
         return word[:-1] + "ies"

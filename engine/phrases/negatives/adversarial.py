@@ -87,13 +87,17 @@ def choose_negatives(
 
     >>> hard = CheckedNegative(NegativeCandidate("blue cup", "attribute", ("red cup",)), "red cup", 0.9)
     >>> easy = [NegativeCandidate(word, "easy") for word in ("cat", "kite", "moon")]
-    >>> [one.candidate.phrase for one in choose_negatives([hard], easy, wanted=3)]
+    >>> [entry.candidate.phrase for entry in choose_negatives([hard], easy, wanted=3)]
     ['blue cup', 'cat', 'kite']
     """
-    hard = sorted((one for one in checked if one.is_hard), key=lambda one: (-one.overlap, one.candidate.phrase))
+    hard = sorted(
+        (negative for negative in checked if negative.is_hard),
+        key=lambda negative: (-negative.overlap, negative.candidate.phrase),
+    )
     kept = hard[: round(wanted * hard_share)]
     near = sorted(
-        (one for one in checked if not one.is_hard), key=lambda one: hash_text(f"{seed}\0{one.candidate.phrase}")
+        (negative for negative in checked if not negative.is_hard),
+        key=lambda negative: hash_text(f"{seed}\0{negative.candidate.phrase}"),
     )
     others = _take_turns([CheckedNegative(candidate) for candidate in easy], near)
     return [*kept, *others[: max(0, wanted - len(kept))]]
@@ -107,9 +111,9 @@ def measure_hardness(checked: Iterable[CheckedNegative]) -> dict[str, tuple[int,
     {'attribute': (1, 1)}
     """
     counts: dict[str, tuple[int, int]] = {}
-    for one in checked:
-        hard, all_of = counts.get(one.candidate.origin, (0, 0))
-        counts[one.candidate.origin] = hard + one.is_hard, all_of + 1
+    for negative in checked:
+        hard, all_of = counts.get(negative.candidate.origin, (0, 0))
+        counts[negative.candidate.origin] = hard + negative.is_hard, all_of + 1
     return counts
 
 
@@ -126,6 +130,6 @@ def _compare_masks(
 
 
 def _take_turns(easy: Sequence[CheckedNegative], near: Sequence[CheckedNegative]) -> list[CheckedNegative]:
-    mixed = [one for pair in zip(easy, near, strict=False) for one in pair]
+    mixed = [negative for pair in zip(easy, near, strict=False) for negative in pair]
     shorter = min(len(easy), len(near))
     return [*mixed, *easy[shorter:], *near[shorter:]]

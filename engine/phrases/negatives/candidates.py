@@ -94,7 +94,7 @@ def propose_negatives(
         synonym and no wider word of any positive is among them.
 
     >>> positives = [Positive("red circle"), Positive("dog")]
-    >>> [one.phrase for one in propose_negatives(positives, NegativeSources(per_positive=2))]
+    >>> [entry.phrase for entry in propose_negatives(positives, NegativeSources(per_positive=2))]
     ['orange circle', 'yellow circle', 'red dog']
     """
     taken = {make_phrase_key(phrase) for phrase in known}
@@ -136,7 +136,7 @@ def propose_easy_negatives(
         seed: Of the draw, such as the image's key: equal seeds draw equal phrases.
 
     >>> easy = propose_easy_negatives([Positive("dog")], ["dogs", "cup"], NegativeSources(), count=5, seed="5d")
-    >>> [one.phrase for one in easy]
+    >>> [entry.phrase for entry in easy]
     ['cup']
     """
     taken = {make_phrase_key(phrase) for phrase in known}

@@ -92,16 +92,16 @@ def compute_label_intervals(pairs: Sequence[LabelPair]) -> dict[str, Interval]:
     def build_measure(name: str) -> Callable[[Sequence[int]], float]:
         return lambda drawn: pool.compute_headline(weights * np.bincount(drawn, minlength=len(pairs)))[name]
 
-    return {name: compute_interval([one.image for one in pairs], build_measure(name)) for name in NUMBERS}
+    return {name: compute_interval([pair.image for pair in pairs], build_measure(name)) for name in NUMBERS}
 
 
 def _build_pool(pairs: Sequence[LabelPair]) -> OutcomePool:
-    return OutcomePool([match_instances(compute_ious(one.predicted, one.targets)) for one in pairs])
+    return OutcomePool([match_instances(compute_ious(pair.predicted, pair.targets)) for pair in pairs])
 
 
 def _scale_weights(pairs: Sequence[LabelPair]) -> np.ndarray:
     """Return float64, (pairs,), 1 on average, so that the constants in the metric's denominators keep their size."""
-    weights = np.array([one.weight for one in pairs], np.float64)
+    weights = np.array([pair.weight for pair in pairs], np.float64)
     # a mean of equal weights is not always that weight to the bit
     return np.ones(len(pairs)) if (weights == weights[0]).all() else weights / weights.mean()
 
@@ -112,15 +112,15 @@ def select_pairs(evidence: EngineEvidence, subject: Subject) -> list[LabelPair]:
     People look at random at a tenth of what they finish themselves, and at a fiftieth of what models finish. So each
     pair weighs as many as it stands for: of each stratum, all pairs are counted.
     """
-    random = [one for one in evidence.pairs if one.is_random and one.is_answered_for]
-    judged = Counter(one.stratum for one in random)
+    random = [pair for pair in evidence.pairs if pair.is_random and pair.is_answered_for]
+    judged = Counter(pair.stratum for pair in random)
     chosen = []
-    for one in random:
-        targets = one.final_masks
-        predicted = one.proposal.masks if subject == "proposals" else one.automatic_masks
+    for pair in random:
+        targets = pair.final_masks
+        predicted = pair.proposal.masks if subject == "proposals" else pair.automatic_masks
         if targets is not None and predicted is not None:
-            weight = evidence.population[one.stratum] / judged[one.stratum]
-            chosen.append(LabelPair(one.pair.image, predicted, targets, weight))
+            weight = evidence.population[pair.stratum] / judged[pair.stratum]
+            chosen.append(LabelPair(pair.pair.image, predicted, targets, weight))
     return chosen
 
 
@@ -133,7 +133,7 @@ def score_labels(evidence: EngineEvidence, subject: Subject, *, least: int = LEA
         least: Pairs that are needed; fewer where the project has no more that are drawn at random.
     """
     pairs = select_pairs(evidence, subject)
-    images = len({one.image for one in pairs})
+    images = len({pair.image for pair in pairs})
     missing = _describe_missing(evidence, subject, len(pairs), images, least)
     if missing:
         return LabelScore(subject, len(pairs), images, missing, {}, {})
@@ -143,7 +143,7 @@ def score_labels(evidence: EngineEvidence, subject: Subject, *, least: int = LEA
 
 
 def _score_defined(pairs: Sequence[LabelPair]) -> dict[str, float]:
-    return select_defined(compute_label_scores(pairs), sum(bool(one.targets) for one in pairs), len(pairs))
+    return select_defined(compute_label_scores(pairs), sum(bool(pair.targets) for pair in pairs), len(pairs))
 
 
 def _describe_undefined(values: dict[str, float], count: int) -> str:
@@ -156,7 +156,7 @@ def _describe_missing(evidence: EngineEvidence, subject: Subject, count: int, im
     if subject == "models" and not evidence.population["models"]:
         return "models finish no pair by themselves; set thresholds with: sam3-agent engine fit"
     if subject == "proposals":
-        unusable = sum(one.is_random and one.is_answered_for and one.final_masks is None for one in evidence.pairs)
+        unusable = sum(pair.is_random and pair.is_answered_for and pair.final_masks is None for pair in evidence.pairs)
         needed = min(least, max(2, evidence.lottery - unusable))
         what, how = "random pairs are finished", "review"
     else:
@@ -186,11 +186,11 @@ def measure_drift(evidence: EngineEvidence) -> list[DriftRow]:
         Weeks in their order, then weights in the order in which they came.
     """
     groups: dict[tuple[Literal["week", "weights"], str], list[LabelPair]] = defaultdict(list)
-    for one in evidence.pairs:
-        if one.is_random and one.final_masks is not None:
-            pair = LabelPair(one.pair.image, one.proposal.masks, one.final_masks)
-            groups["week", name_week(one.finished_at)].append(pair)
-            groups["weights", get_recipe(one.proposal.made_by)].append(pair)
+    for judged in evidence.pairs:
+        if judged.is_random and judged.final_masks is not None:
+            pair = LabelPair(judged.pair.image, judged.proposal.masks, judged.final_masks)
+            groups["week", name_week(judged.finished_at)].append(pair)
+            groups["weights", get_recipe(judged.proposal.made_by)].append(pair)
     rows = [DriftRow(kind, name, len(own), _score_defined(own)) for (kind, name), own in groups.items()]
     return sorted(rows, key=lambda row: (row.kind, row.name if row.kind == "week" else ""))
 

@@ -47,8 +47,8 @@ def group_opinions(pairs: Sequence[PairEvidence], stage: Stage) -> dict[Subject,
         items are not among them.
     """
     opinions: dict[Subject, dict[str, str]] = defaultdict(dict)
-    for one in pairs:
-        for entry in one.by_people:
+    for pair in pairs:
+        for entry in pair.by_people:
             if isinstance(entry, Judgement) and entry.stage == stage:
                 opinions[entry.pair, entry.mask, tuple(sorted(entry.shown))][entry.by] = entry.choice
     return dict(opinions)
@@ -63,14 +63,14 @@ def measure_kappa(opinions: dict[Subject, dict[str, str]]) -> Agreement:
     rows: list[tuple[str, Hashable, str, Hashable]] = []
     for said in opinions.values():
         if len(said) >= 2:
-            (first, one), (second, other) = [*said.items()][:2]
-            rows.append((first, one, second, other))
+            (first, answer), (second, other) = [*said.items()][:2]
+            rows.append((first, answer, second, other))
     return compute_mean_kappa(rows)
 
 
 def measure_corrections(pairs: Sequence[PairEvidence]) -> CorrectionAgreement:
     """Measure how far people's corrections of the same pair agree. Who is compared is drawn by the pair's key."""
-    corrected = [(one.pair.key, masks) for one in pairs if len(masks := _list_corrections(one)) >= 2]
+    corrected = [(pair.pair.key, masks) for pair in pairs if len(masks := _list_corrections(pair)) >= 2]
     if not corrected:
         return CorrectionAgreement(0)
     shares, random, oracle = [], [], []
@@ -95,7 +95,7 @@ def _score_outcomes(outcomes: Sequence[PairOutcome]) -> dict[str, float]:
     return select_defined(values, sum(outcome.targets > 0 for outcome in outcomes), len(outcomes))
 
 
-def _list_corrections(one: PairEvidence) -> dict[str, tuple[RleMask, ...]]:
+def _list_corrections(pair: PairEvidence) -> dict[str, tuple[RleMask, ...]]:
     """Return the masks of each person's latest correction; those with groups, or not exhaustive, are left out."""
-    latest = {entry.by: entry for entry in one.by_people if isinstance(entry, Correction)}
+    latest = {entry.by: entry for entry in pair.by_people if isinstance(entry, Correction)}
     return {by: entry.masks for by, entry in latest.items() if entry.exhaustive and not any(entry.groups)}

@@ -82,7 +82,7 @@ def summarize_evidence(evidence: EngineEvidence) -> QualityReport:
     return QualityReport(
         evidence.ends["human"],
         evidence.ends["model"],
-        sum(one.is_random and not one.is_answered_for for one in pairs),
+        sum(pair.is_random and not pair.is_answered_for for pair in pairs),
         (score_labels(evidence, "proposals"), score_labels(evidence, "models")),
         tuple(score for stage in STAGES for score in score_verifiers(pairs, stage)),
         {stage: measure_kappa(group_opinions(pairs, stage)) for stage in STAGES},

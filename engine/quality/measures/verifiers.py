@@ -58,11 +58,11 @@ class VerifierScore:
 def compare_verifiers(pairs: Sequence[PairEvidence], stage: Stage) -> list[Comparison]:
     """Compare every verifier's latest judgement of each thing with what people say of it."""
     rows: list[Comparison] = []
-    for one in pairs:
-        entries = list(one.entries)
+    for pair in pairs:
+        entries = list(pair.entries)
         collect = collect_mask_labels if stage == "mv" else collect_coverage_labels
-        right = {label.mask: label.is_right for label in collect(one.proposal, entries, one.pair.image)}
-        shown = _find_shown(one)
+        right = {label.mask: label.is_right for label in collect(pair.proposal, entries, pair.pair.image)}
+        shown = _find_shown(pair)
         latest = {
             (entry.by, entry.mask): entry
             for entry in entries
@@ -70,17 +70,17 @@ def compare_verifiers(pairs: Sequence[PairEvidence], stage: Stage) -> list[Compa
             if stage == "mv" or {*entry.shown} == shown
         }
         rows += [
-            Comparison(by, _says_right(entry), entry.probability, right[mask], one.is_random)
+            Comparison(by, _says_right(entry), entry.probability, right[mask], pair.is_random)
             for (by, mask), entry in latest.items()
             if mask in right
         ]
     return rows
 
 
-def _find_shown(one: PairEvidence) -> set[int]:
+def _find_shown(pair: PairEvidence) -> set[int]:
     """Return the masks about whose coverage people have spoken: those that they saw last, else all."""
-    said = [entry for entry in one.by_people if isinstance(entry, Judgement) and entry.stage == "ev"]
-    return {*said[-1].shown} if said else {*range(len(one.proposal.masks))}
+    said = [entry for entry in pair.by_people if isinstance(entry, Judgement) and entry.stage == "ev"]
+    return {*said[-1].shown} if said else {*range(len(pair.proposal.masks))}
 
 
 def _says_right(entry: Judgement) -> bool:
@@ -128,8 +128,8 @@ def _name_answer(is_right: bool) -> str:
 def _group_verdicts(pairs: Sequence[PairEvidence], stage: Stage) -> dict[str, dict[Subject, bool]]:
     """Return, by verifier, what it said last of each subject."""
     said: dict[str, dict[Subject, bool]] = defaultdict(dict)
-    for one in pairs:
-        for entry in one.entries:
+    for pair in pairs:
+        for entry in pair.entries:
             if isinstance(entry, Judgement) and entry.stage == stage and not entry.is_human:
                 said[entry.by][entry.pair, entry.mask, tuple(sorted(entry.shown))] = _says_right(entry)
     return said

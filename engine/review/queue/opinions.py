@@ -69,10 +69,10 @@ def update_free(connection: sqlite3.Connection, items: Collection[int]) -> None:
     if not items:
         return
     new = []
-    for one in read_standings(connection, items).values():
-        missing = count_wanted(one.choices, one.wanted) - len(one.opinions) - one.leases
-        answered = SEPARATOR.join(sorted(person for person, _ in one.opinions))
-        new.append([one.id, max(0, missing) if one.is_open else 0, answered])
+    for standing in read_standings(connection, items).values():
+        missing = count_wanted(standing.choices, standing.wanted) - len(standing.opinions) - standing.leases
+        answered = SEPARATOR.join(sorted(person for person, _ in standing.opinions))
+        new.append([standing.id, max(0, missing) if standing.is_open else 0, answered])
     connection.execute(_SET_FREE, (json.dumps(new),))
 
 

@@ -50,7 +50,7 @@ def _describe_person(person: str, own: Sequence[Answer], pairs: Sequence[tuple[A
         },
         "accepted": _compute_share(answer.is_accepted for answer in judged),
         "agreement": describe_agreement(agreement),
-        "gold": _compute_share(simplify_choice(one.choice) == simplify_choice(str(one.gold)) for one in golds),
+        "gold": _compute_share(simplify_choice(answer.choice) == simplify_choice(str(answer.gold)) for answer in golds),
         "golds": len(golds),
         "hasty": sum(answer.seconds < HASTY_SECONDS for answer in own),
     }

@@ -122,11 +122,11 @@ def read_letter_odds(reply: Reply, letter: str, count: int) -> dict[str, float] 
             found[said] += exp(value)
     # what is not among the likeliest tokens is no likelier than the last of them
     least = min([value for value in found.values() if value], default=0.0)
-    unlisted = [one for one, value in found.items() if not value]
+    unlisted = [letter for letter, value in found.items() if not value]
     rest = min(max(0.0, 1 - sum(found.values())) / max(1, len(unlisted)), least)
     found |= dict.fromkeys(unlisted, rest)
     total = sum(found.values())
-    return {one: round(value / total, 6) for one, value in found.items()} if total > 0 else None
+    return {letter: round(value / total, 6) for letter, value in found.items()} if total > 0 else None
 
 
 def count_votes(choices: Sequence[str], votes: Sequence[str]) -> dict[str, float]:
