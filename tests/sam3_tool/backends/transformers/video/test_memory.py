@@ -19,8 +19,9 @@ import torch
 from sam3_tool import VisualPrompt
 from sam3_tool.backends.base import LowMasks
 from sam3_tool.backends.transformers.video.attention import MemoryAttention, MemoryGroup
-from sam3_tool.backends.transformers.video.memory import VideoMemory
+from sam3_tool.backends.transformers.video.memory import FollowedObject, VideoMemory
 from sam3_tool.backends.transformers.video.network import FrameLevels, FrameReader, VideoNetwork
+from sam3_tool.backends.transformers.video.selection import choose_conditioning, choose_others
 from tests.support.small_tracker import (
     PHRASE_SCENARIO,
     SCENARIO,
@@ -135,17 +136,43 @@ def test_memory_does_not_grow_with_the_video_and_forgets_nothing_that_counts(sma
     assert lavish.nbytes > lean.nbytes
 
 
-def test_a_phrase_prompts_its_objects_anew_for_ever_and_memory_does_not_grow(small):
-    levels = draw_levels(46)
-    memory, sizes = open_memory(small, levels, spare_bytes=0), []
-    memory.begin(embed(0), 0, (1,), blob(0, 1)[None])
-    for frame in range(1, 46):
-        low = memory.propagate(embed(frame), frame, remember=False)
-        if frame % 2 == 0:
-            memory.begin(embed(frame), frame, (1,), blob(frame % 12, 1)[None])
-        memory.remember(embed(frame), frame, (1,), low.logits)
-        sizes.append(memory.nbytes - memory._logits.nbytes)
-    assert max(sizes[36:]) <= max(sizes[20:36])
+def test_a_phrase_prompts_anew_for_ever_and_what_it_no_longer_needs_is_forgotten(small):
+    levels, sizes = draw_levels(50), []
+    lean, lavish = open_memory(small, levels), open_memory(small, levels)
+    lavish.prompt(embed(0), 0, 9, VisualPrompt(((30, 20),)))  # whoever prompts may correct, so that all is kept
+    lavish.forget((9,))
+    for memory in (lean, lavish):
+        memory.begin(embed(0), 0, (1,), blob(0, 1)[None])
+    for frame in range(1, 50):
+        lows = [memory.propagate(embed(frame), frame, remember=False) for memory in (lean, lavish)]
+        assert np.array_equal(lows[0].logits, lows[1].logits)
+        for memory, low in zip((lean, lavish), lows, strict=True):
+            if frame % 5 == 1:
+                memory.begin(embed(frame), frame, (1,), blob(frame % 12, 1)[None])
+            memory.remember(embed(frame), frame, (1,), low.logits, conditioning=(1,) if frame % 7 == 0 else ())
+        sizes.append(lean.nbytes)
+    assert max(sizes[40:]) < 1.1 * max(sizes[30:40])
+    assert lavish.nbytes > 1.5 * lean.nbytes
+    lean.forget((1,))
+    assert lean.nbytes == 0
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_frames_that_are_forgotten_are_none_that_a_later_frame_would_look_at(reverse):
+    rng = np.random.default_rng(5)
+    lean, lavish = FollowedObject(1), FollowedObject(2)
+    answer = LowMasks((1,), np.zeros((1, 1, 1), np.float32), np.zeros(1, np.float32), np.zeros(1, np.float32))
+    for frame in range(299, -1, -1) if reverse else range(300):
+        assert choose_conditioning(lean.answers, frame) == choose_conditioning(lavish.answers, frame)
+        others = [choose_others(item.found, frame, 300, reverse=reverse) for item in (lean, lavish)]
+        assert others[0] == others[1]
+        is_sure, is_prompted = rng.random(2) < (0.6, 0.1)
+        for item in (lean, lavish):
+            item.note_tracked(frame, float(is_sure))
+            if is_prompted:
+                item.note_answer(frame, answer)
+        lean.forget_distant(reverse=reverse)
+    assert len(lean.answers) + len(lean.tracked) < 40 < len(lavish.tracked)
 
 
 def test_an_object_that_is_forgotten_leaves_nothing_behind(small, levels):
