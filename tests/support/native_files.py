@@ -137,8 +137,14 @@ def copy_companions(folder: Path) -> None:
 
 def build_native_weights(folder: Path) -> Weights:
     """Return the weights of a folder as `sam3.pt` would hold them."""
+    native = name_weights_natively(load_file(folder / "model.safetensors"))
+    text = "detector.backbone.language_backbone.encoder.text_projection"
+    return native | {text: native[text].T.contiguous()}
+
+
+def name_weights_natively(ours: Weights) -> Weights:
+    """Return weights of `Sam3VideoModel` as `sam3.pt` would hold them; CLIP's projection is not turned yet."""
     joined: Weights = {}
-    ours = load_file(folder / "model.safetensors")
     for name, value in ours.items():
         is_joined = name.startswith("detector_model.") and re.search(r"\.[qkv]_proj\.", name)
         if not is_joined:
@@ -146,14 +152,12 @@ def build_native_weights(folder: Path) -> Weights:
         elif ".q_proj." in name:
             parts = [ours[name.replace(".q_proj.", f".{letter}_proj.")] for letter in "qkv"]
             joined[name.replace(".q_proj.", ".qkv_proj.")] = torch.cat(parts)
-    del joined["tracker_model.shared_image_embedding.positional_embedding"]
+    joined.pop("tracker_model.shared_image_embedding.positional_embedding")
     points = joined.pop("tracker_model.prompt_encoder.point_embed.weight")
     native = {name_natively(name): value for name, value in joined.items()}
     native |= {f"tracker.sam_prompt_encoder.point_embeddings.{row}.weight": points[row : row + 1] for row in range(4)}
     place = "detector.backbone.vision_backbone.trunk.pos_embed"
-    text = "detector.backbone.language_backbone.encoder.text_projection"
     native[place] = torch.cat([torch.ones_like(native[place][:, :1]), native[place]], dim=1)
-    native[text] = native[text].T.contiguous()
     return native
 
 

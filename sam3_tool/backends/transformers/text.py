@@ -25,7 +25,7 @@ PAD_LABEL = -10
 BOXES_ONLY_PHRASE = "visual"
 """The text that goes with boxes alone."""
 CONTEXT = 32
-"""Text tokens, start and end included; longer phrases are cut."""
+"""Text tokens that SAM 3 reads, start and end included; longer phrases are cut. SAM3-LiteText reads its positions."""
 LITE_TEXT_ENCODER = "sam3_lite_text_text_model"
 """`model_type` of a text encoder that is not causal."""
 
@@ -122,7 +122,8 @@ class PromptEncoder:
 
     def _encode_phrases(self, phrases: Sequence[str]) -> list[torch.Tensor]:
         """Return the text encoder's features of each phrase, (its tokens, C)."""
-        context = min(CONTEXT, self._model.config.text_config.max_position_embeddings)
+        positions: int = self._model.config.text_config.max_position_embeddings
+        context = positions if self._reads_padding else min(CONTEXT, positions)
         texts = [clean_phrase(phrase) for phrase in phrases]
         tokens = self._tokenizer(texts, padding=True, truncation=True, max_length=context, return_tensors="pt")
         if self._reads_padding:

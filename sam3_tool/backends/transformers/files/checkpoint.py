@@ -206,7 +206,8 @@ def _download_checkpoint(repository: str) -> Path:
     if repository.lower() == _EFFICIENT_SAM3:
         raise CheckpointError(
             f"{repository} holds EfficientSAM3, whose vision encoders (EfficientViT, RepViT, TinyViT) are not read; "
-            f"its SAM3-LiteText is read in another layout: `--sam3 vil-uob/sam3-litetext-s0`. {WORKS_NOW}"
+            f"its SAM3-LiteText is: name a downloaded sam3_litetext_….pt, or `--sam3 vil-uob/sam3-litetext-s0`. "
+            f"{WORKS_NOW}"
         )
     folder = download_files(repository, advice=_format_advice(repository))
     # without the hub, whatever an earlier download has left is taken for the whole

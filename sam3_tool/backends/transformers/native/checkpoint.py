@@ -6,12 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from transformers import Sam3Config, Sam3ImageProcessor, Sam3Model, Sam3TrackerConfig, Sam3TrackerVideoConfig
+from transformers import (
+    Sam3Config,
+    Sam3ImageProcessor,
+    Sam3LiteTextConfig,
+    Sam3LiteTextModel,
+    Sam3Model,
+    Sam3TrackerConfig,
+    Sam3TrackerVideoConfig,
+)
 
 from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.transformers.native.configuration import describe_detector, describe_memory, describe_tracker
 from sam3_tool.backends.transformers.native.conversion import convert_weights
 from sam3_tool.backends.transformers.native.files import NativeFile
+from sam3_tool.backends.transformers.native.lite_text import describe_lite_text
 from sam3_tool.backends.transformers.native.tokenizer import find_tokenizer
 from sam3_tool.errors import CheckpointError
 from sam3_tool.system.files import decode_json
@@ -19,6 +28,8 @@ from sam3_tool.system.files import decode_json
 _DETECTOR = "detector_model."
 _LAST_LEVEL = "vision_encoder.neck.fpn_layers.3."
 """Of the detector's pyramid, which SAM 3.1 is without. SAM 3 has it and never reads it."""
+_COUNTER = ".num_batches_tracked"
+"""Of a batch norm; nothing reads it after a training."""
 
 
 class NativeCheckpoint:
@@ -35,12 +46,13 @@ class NativeCheckpoint:
         return self._file.is_multiplex
 
     def build_detector(self, dtype: torch.dtype) -> tuple[Any, dict[str, Any]]:
-        """Return a `Sam3Model` on the CPU, and transformers' report of what was missing and did not fit."""
+        """Return a `Sam3Model` or `Sam3LiteTextModel` on the CPU, and transformers' report of what is not right."""
+        kind = Sam3LiteTextModel if self._file.is_lite_text else Sam3Model
         with self._explain_shapes():
-            config = Sam3Config(**describe_detector(self._file.shapes, self._known.get("detector_config") or {}))
+            config = (Sam3LiteTextConfig if self._file.is_lite_text else Sam3Config)(**self._describe_detector())
         converted = convert_weights(self._file, lambda name: name.startswith(_DETECTOR), lambda _: dtype)
         weights = {name.removeprefix(_DETECTOR): value for name, value in converted.items()}
-        model, report = Sam3Model.from_pretrained(
+        model, report = kind.from_pretrained(
             None,
             config=config,
             state_dict=weights,
@@ -48,14 +60,16 @@ class NativeCheckpoint:
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )
-        if self.is_multiplex:
-            report["missing_keys"] = {name for name in report["missing_keys"] if not name.startswith(_LAST_LEVEL)}
+        unneeded = (_LAST_LEVEL,) if self.is_multiplex else ()
+        report["missing_keys"] = {
+            name for name in report["missing_keys"] if not name.startswith(unneeded) and not name.endswith(_COUNTER)
+        }
         return model, report
 
     def read_processors(self) -> tuple[Any, Any]:
         """Return the tokenizer and the image processor. Raises `CheckpointError` if there is no tokenizer."""
         with self._explain_shapes():
-            description = describe_detector(self._file.shapes, self._known.get("detector_config") or {})
+            description = self._describe_detector()
         side = description["vision_config"]["backbone_config"]["image_size"]
         tokenizer = find_tokenizer(self._file.path, description["text_config"]["vocab_size"])
         return tokenizer, Sam3ImageProcessor(size={"height": side, "width": side})
@@ -73,6 +87,19 @@ class NativeCheckpoint:
     ) -> dict[str, torch.Tensor]:
         """Return weights as a checkpoint of `Sam3VideoModel` has them; see `convert_weights`."""
         return convert_weights(self._file, is_wanted, choose_dtype)
+
+    def _describe_detector(self) -> dict[str, Any]:
+        """Return the arguments of the detector's configuration; see `describe_detector`."""
+        known, file = self._known.get("detector_config") or {}, self._file
+        if not file.is_lite_text:
+            return describe_detector(file.shapes, known)
+        # its parts have types of their own, but those of SAM 3 say the same
+        known = {
+            part: {key: value for key, value in (says or {}).items() if key != "model_type"}
+            for part, says in known.items()
+            if isinstance(says, Mapping)
+        }
+        return describe_detector(file.shapes, known, text=describe_lite_text(file.shapes, file.text_context))
 
     @contextmanager
     def _explain_shapes(self) -> Iterator[None]:

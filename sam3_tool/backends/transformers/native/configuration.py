@@ -20,19 +20,22 @@ _MASKS = "tracker.sam_mask_decoder."
 _MEMORY = "tracker.maskmem_backbone."
 
 
-def describe_detector(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of a `Sam3Config`.
+def describe_detector(
+    shapes: Shapes, known: Mapping[str, Any], *, text: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the arguments of a `Sam3Config`, or of a `Sam3LiteTextConfig`.
 
     Args:
         shapes: Of each weight, by its name in `sam3.pt`.
         known: `detector_config` of a `config.json`, or {}.
+        text: The arguments of the text encoder's configuration, where it is not CLIP's.
 
     Raises:
         KeyError, ValueError or IndexError: A weight is missing, or has no shape that it could have in SAM 3.
     """
     return {
         "vision_config": describe_vision(shapes, known.get("vision_config") or {}),
-        "text_config": _describe_text(shapes, known.get("text_config") or {}),
+        "text_config": _describe_text(shapes, known.get("text_config") or {}) if text is None else dict(text),
         "geometry_encoder_config": _describe_layers(
             shapes,
             "detector.geometry_encoder.encode.",

@@ -28,7 +28,7 @@ def convert_weights(
     weights: dict[str, torch.Tensor] = {}
     points: dict[str, dict[str, torch.Tensor]] = defaultdict(dict)
     for native, stored in file.iterate_weights(wanted):
-        for name, part in _split_weight(native, stored):
+        for name, part in _split_weight(file, native, stored):
             # in the order of its shape: transposed numbers would be multiplied in another order
             own = part.to(choose_dtype(name), copy=True, memory_format=torch.contiguous_format)
             if name == _POINT:
@@ -38,7 +38,7 @@ def convert_weights(
     return weights | {name: torch.cat([rows[native] for native in sorted(rows)]) for name, rows in points.items()}
 
 
-def _split_weight(native: str, stored: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
+def _split_weight(file: NativeFile, native: str, stored: torch.Tensor) -> Iterator[tuple[str, torch.Tensor]]:
     """Yield what becomes of one weight, as views of it."""
     names = translate_name(native) or ()
     parts = stored.chunk(len(names)) if len(names) > 1 else (stored,) * len(names)
@@ -46,8 +46,10 @@ def _split_weight(native: str, stored: torch.Tensor) -> Iterator[tuple[str, torc
         if name.endswith("embeddings.position_embeddings"):
             # the first place is that of a class token, which the network does without
             yield name, part[:, part.shape[1] - math.isqrt(part.shape[1]) ** 2 :]
-        elif name.endswith("text_encoder.text_projection.weight"):
+        elif name.endswith(("text_encoder.text_projection.weight", "text_encoder.projection.weight")):
             yield name, part.T
+        elif name.endswith("position_embedding.position_embedding"):
+            yield name, part[:, :, : file.text_context]
         else:
             yield name, part
         if name == _PLACES:

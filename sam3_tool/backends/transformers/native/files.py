@@ -2,6 +2,7 @@
 
 import pickle
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +13,16 @@ from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.transformers.files.broken_weights import check_weight_file
 from sam3_tool.backends.transformers.files.checkpoint import format_one_line
 from sam3_tool.backends.transformers.files.slices import SLICE_BYTES, iterate_slices, open_safetensors
-from sam3_tool.backends.transformers.native.names import TRUNK, is_multiplex, normalize_names, translate_name
+from sam3_tool.backends.transformers.native.lite_text import choose_context
+from sam3_tool.backends.transformers.native.names import LITE_TEXT, TRUNK, is_multiplex, normalize_names, translate_name
 from sam3_tool.errors import CheckpointError
 
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
 _NESTED = ("model", "state_dict", "model_state_dict", "ema")
 """Where training runs put the weights."""
-LITE_TEXT = "detector.backbone.language_backbone.encoder.embedding_layer."
 _OTHER_MODELS = {
     "detector.backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
     "backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
-    LITE_TEXT: "SAM3-LiteText in its authors' format; `--sam3 vil-uob/sam3-litetext-s0` is read, as its folder is",
     "image_encoder.trunk.": "SAM 2",
     "image_encoder.blocks.": "SAM",
     "detector_model.": "SAM 3 under transformers' names, which are read from a folder with config.json",
@@ -48,8 +48,18 @@ class NativeFile:
         """Shape of each weight."""
         self.is_multiplex = is_multiplex(self._stored)
         """Whether it is SAM 3.1, whose tracker takes several objects at once."""
+        self.is_lite_text = any(native.startswith(LITE_TEXT) for native in self._stored)
+        """Whether its text encoder is that of SAM3-LiteText."""
         self._check_names()
         self._check_formats(tensors)
+
+    @cached_property
+    def text_context(self) -> int:
+        """How many tokens the text encoder of SAM3-LiteText reads. Raises KeyError or IndexError: see there."""
+        content = _open_archive(self.path) if _is_archive(self.path) else None
+        notes = content.get("meta") if isinstance(content, Mapping) else None
+        noted = notes.get("text_context_length") if isinstance(notes, Mapping) else None
+        return choose_context(self.shapes, self.path, noted)
 
     def iterate_weights(self, names: Sequence[str]) -> Iterator[tuple[str, torch.Tensor]]:
         """Yield weights as they are stored. They are views of the file: copy what is kept."""
@@ -59,8 +69,7 @@ class NativeFile:
             yield natives[stored], tensor
 
     def _check_names(self) -> None:
-        is_lite_text = any(stored.startswith(LITE_TEXT) for stored in self._stored.values())
-        if is_lite_text or f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
+        if f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
             what = _describe_names(self._stored.values())
             folder = self.path.parent
             if "detector_model." in what and (folder / "config.json").exists():
@@ -100,6 +109,11 @@ def _open_weights(path: Path) -> dict[str, torch.Tensor]:
         f"{path} holds no weights that can be read: {found}; expected a PyTorch archive such as sam3.pt, or "
         f"safetensors. {WORKS_NOW}"
     )
+
+
+def _is_archive(path: Path) -> bool:
+    with path.open("rb") as content:
+        return content.read(4) == _ARCHIVE
 
 
 def _open_archive(path: Path) -> Any:

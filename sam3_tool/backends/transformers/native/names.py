@@ -1,8 +1,8 @@
 """The names of weights in Meta's own checkpoints and in transformers, as a table of rules.
 
 Left is a native name below its section, right the same weight in a checkpoint of `Sam3VideoModel`. `*` is a number and
-keeps its place; what follows a name (`.weight`, `.bias`) stays. `[qkv]` on the right: three weights that are one on the
-left, along the first axis.
+keeps its place; what follows a name (`.weight`, `.bias`, a batch norm's mean) stays. `[qkv]` on the right: three
+weights that are one on the left, along the first axis.
 """
 
 import re
@@ -109,6 +109,29 @@ _MASK_DECODER = {
     **_list_ends("iou_prediction_head", "iou_prediction_head"),
     **_list_ends("pred_obj_score_head", "pred_obj_score_head"),
 }
+_LITE_TEXT = {
+    "embedding_layer": "embeddings.token_embedding",
+    "positional_embedding.pos_embed.pos_embed": "embeddings.position_embedding.position_embedding",
+    "final_layer_norm": "final_layer_norm",
+    "projection_layer": "projection.weight",
+    "transformer.*.pre_norm_mha.0": "layers.*.layer_norm1",
+    "transformer.*.pre_norm_mha.1.qkv_proj": "layers.*.self_attn.[qkv]_proj",
+    "transformer.*.pre_norm_mha.1.out_proj": "layers.*.self_attn.out_proj",
+    "transformer.*.pre_norm_ffn.0": "layers.*.layer_norm2",
+    "transformer.*.pre_norm_ffn.1": "layers.*.mlp.fc1",
+    "transformer.*.pre_norm_ffn.4": "layers.*.mlp.fc2",
+    "transformer.*.layer_scale": "layers.*.layer_scale",
+    "transformer.*.token_mixer.layer_scale": "layers.*.token_mixer.layer_scale",
+    "transformer.*.token_mixer.norm.rbr_skip": "layers.*.token_mixer.reference_batchnorm",
+    "transformer.*.token_mixer.mixer.rbr_skip": "layers.*.token_mixer.mixer.batchnorm_skip",
+    "transformer.*.token_mixer.mixer.rbr_conv.0.conv": "layers.*.token_mixer.mixer.conv",
+    "transformer.*.token_mixer.mixer.rbr_conv.0.bn": "layers.*.token_mixer.mixer.batchnorm_conv",
+    "transformer.*.convffn.conv.conv": "layers.*.conv_feed_forward.depthwise_conv",
+    "transformer.*.convffn.conv.bn": "layers.*.conv_feed_forward.depthwise_batchnorm",
+    "transformer.*.convffn.fc1": "layers.*.conv_feed_forward.mlp.fc1",
+    "transformer.*.convffn.fc2": "layers.*.conv_feed_forward.mlp.fc2",
+}
+"""The text encoder of SAM3-LiteText (`sam3/backbones/mobile_clip.py` of EfficientSAM3)."""
 
 SECTIONS = (
     Section(
@@ -142,9 +165,14 @@ SECTIONS = (
             "transformer.resblocks.*.ln_2": "text_model.encoder.layers.*.layer_norm2",
             "transformer.resblocks.*.mlp.c_fc": "text_model.encoder.layers.*.mlp.fc1",
             "transformer.resblocks.*.mlp.c_proj": "text_model.encoder.layers.*.mlp.fc2",
+            **_LITE_TEXT,
         },
     ),
-    Section("detector.backbone.language_backbone.", "detector_model.", {"resizer": "text_projection"}),
+    Section(
+        "detector.backbone.language_backbone.",
+        "detector_model.",
+        {"resizer": "text_projection", "projector": "text_projection"},
+    ),
     Section("detector.geometry_encoder.encode.", "detector_model.geometry_encoder.layers.", _ENCODER_LAYER),
     Section(
         "detector.geometry_encoder.",
@@ -274,6 +302,8 @@ _LEFT_OUT = tuple(
     for pattern in (
         # follow from the image's size
         r"detector\.backbone\.vision_backbone\.trunk\.blocks\.\d+\.attn\.freqs_cis$",
+        # how many batches a training of SAM3-LiteText took
+        r"detector\.backbone\.language_backbone\.encoder\..*\.num_batches_tracked$",
         # exemplars that are points: nobody asks for them
         r"detector\.geometry_encoder\.points_(direct|pool|pos_enc)_project\.",
         # of SAM 3.1's memory
@@ -285,6 +315,8 @@ _LEFT_OUT = tuple(
 
 TRUNK = "detector.backbone.vision_backbone.trunk."
 """How the names of the vision trunk begin; no SAM 3 is without it."""
+LITE_TEXT = "detector.backbone.language_backbone.encoder.embedding_layer."
+"""How a name begins that no text encoder but that of SAM3-LiteText has."""
 
 
 def normalize_names(names: Iterable[str]) -> dict[str, str]:
@@ -352,6 +384,11 @@ def _compile_rules(beginning: str) -> list[tuple[re.Pattern[str], str]]:
     """Return a section's rules with their left sides as patterns."""
     [rules] = [section.rules for section in SECTIONS if section.native == beginning]
     return [
-        (re.compile(re.escape(native).replace(r"\*", r"(\d+)") + r"(?=(?:\.weight|\.bias)?$)"), ours)
+        (
+            re.compile(
+                re.escape(native).replace(r"\*", r"(\d+)") + r"(?=(?:\.weight|\.bias|\.running_mean|\.running_var)?$)"
+            ),
+            ours,
+        )
         for native, ours in rules.items()
     ]

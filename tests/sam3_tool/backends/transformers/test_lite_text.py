@@ -11,12 +11,17 @@ from torch.nn import functional
 from transformers import Sam3LiteTextConfig, Sam3LiteTextModel, Sam3Processor
 
 from sam3_tool import CheckpointError, ConceptPrompt, Image, Instances, Sam3
+from sam3_tool.backends.transformers.files.weights import read_detector
+from sam3_tool.backends.transformers.native.files import NativeFile
+from sam3_tool.backends.transformers.native.names import TRUNK
 from sam3_tool.backends.transformers.text import PAD_LABEL
-from tests.support.lite_text import CONTEXT, build_lite_text, save_lite_text
+from tests.support.lite_text import CONTEXT, POSITIONS, build_lite_text, name_as_authors, save_lite_text
+from tests.support.native_files import copy_companions
 
 RED, BLUE = (30.0, 60.0, 150.0, 180.0), (205.0, 85.0, 285.0, 165.0)
 ALL = 0.0
 """A threshold that keeps every query."""
+ENCODER = "detector.backbone.language_backbone.encoder."
 
 
 @pytest.fixture(scope="module")
@@ -136,6 +141,56 @@ def test_in_16_bits_the_answer_is_nearly_the_same(folder, lite, picture):
     one, other = (sam3.segment(picture, "red circle", threshold=ALL) for sam3 in (narrow, lite))
     assert narrow.runs_on == "cpu bfloat16"
     assert np.allclose(one.scores, other.scores, atol=0.02)
+
+
+@pytest.mark.parametrize("has_mixers", [True, False], ids=["as S0", "as S1 and L"])
+def test_the_authors_file_is_the_same_network_as_the_folder(tmp_path, has_mixers):
+    model = build_lite_text(has_mixers=has_mixers)
+    copy_companions(tmp_path)
+    torch.save({"model": name_as_authors(model)}, tmp_path / "sam3_litetext_mobileclip_s0_ctx16.pt")
+    read, _ = read_detector(tmp_path / "sam3_litetext_mobileclip_s0_ctx16.pt", torch.float32)
+    found, expected = read.state_dict(), model.state_dict()
+    assert found.keys() == expected.keys()
+    assert [name for name in found if not torch.equal(found[name], expected[name])] == []
+    assert read.config.text_config.to_dict() | {"dtype": None} == model.config.text_config.to_dict()
+
+
+def test_the_authors_file_answers_phrases_as_the_folder_and_follows_clicks_besides(tmp_path, lite, tiny, picture):
+    copy_companions(tmp_path)
+    content = {"model": name_as_authors(build_lite_text()), "meta": {"text_context_length": CONTEXT}}
+    torch.save(content, tmp_path / "any name.pt")
+    authors = Sam3.load(tmp_path / "any name.pt", device="cpu")
+    found, expected = (sam3.segment(picture, "red circle", threshold=ALL) for sam3 in (authors, lite))
+    assert found.rles == expected.rles
+    assert np.array_equal(found.scores, expected.scores)
+    assert authors.refine(picture, points=[(90, 120)]).rles == tiny.refine(picture, points=[(90, 120)]).rles
+
+
+@pytest.mark.parametrize(
+    ("name", "noted", "context"),
+    [("a_ctx32.pt", None, 32), ("a_ctx32.pt", 16, 16), ("a.pt", None, 77), ("a_ctx99.pt", 0, 77)],
+)
+def test_the_file_or_its_name_says_how_many_tokens_the_encoder_reads(tmp_path, name, noted, context):
+    weights = {
+        place: torch.zeros(1, 1, POSITIONS, 4) for place in (f"{ENCODER}positional_embedding.pos_embed.pos_embed",)
+    }
+    weights |= {
+        f"{ENCODER}embedding_layer.weight": torch.zeros(2, 4),
+        f"{TRUNK}patch_embed.proj.weight": torch.zeros(1),
+    }
+    torch.save({"model": weights, "meta": {"text_context_length": noted}}, tmp_path / name)
+    assert NativeFile(tmp_path / name).text_context == context
+
+
+@pytest.mark.parametrize("part", ["projection_layer", "embedding_layer.weight", "transformer.1.pre_norm_ffn.1.weight"])
+def test_half_a_text_encoder_is_one_sentence(tmp_path, part):
+    copy_companions(tmp_path)
+    weights = name_as_authors(build_lite_text())
+    del weights[f"{ENCODER}{part}"]
+    torch.save({"model": weights}, tmp_path / "sam3_litetext_ctx16.pt")
+    with pytest.raises(CheckpointError, match=r"(is|are) missing|is not SAM 3") as caught:
+        Sam3.load(tmp_path / "sam3_litetext_ctx16.pt", device="cpu")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

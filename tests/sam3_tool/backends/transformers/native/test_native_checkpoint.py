@@ -133,6 +133,10 @@ def test_a_training_run_of_the_image_model_is_read_and_cannot_follow_clicks(nati
 def test_the_safetensors_of_a_published_folder_win_over_the_native_file_beside_them(tmp_path, picture, tiny):
     shutil.copytree(locate_checkpoint("tiny"), tmp_path / "sam3")
     (tmp_path / "sam3" / "sam3.pt").write_bytes(b"this is not read")
+    processor = json.loads((tmp_path / "sam3" / "processor_config.json").read_text())
+    processor["processor_class"] = "Sam3VideoProcessor"
+    processor["image_processor"]["image_processor_type"] = "Sam3ImageProcessorFast"  # as facebook/sam3 has it
+    (tmp_path / "sam3" / "processor_config.json").write_text(json.dumps(processor))
     found = Sam3.load(tmp_path / "sam3", device="cpu").segment(picture, "red circle")
     assert found.rles == tiny.segment(picture, "red circle").rles
 
@@ -225,7 +229,7 @@ SAM2 = {
 }
 
 
-def write_lite_text(path: Path, weights: Weights) -> None:
+def write_two_text_encoders(path: Path, weights: Weights) -> None:
     name = "detector.backbone.language_backbone.encoder.embedding_layer.weight"
     torch.save({**weights, name: torch.zeros(4, 4)}, path)
 
@@ -244,7 +248,7 @@ def write_efficient(path: Path, _: Weights) -> None:
         (lambda path, _: path.write_bytes(b""), "is empty; download it again"),
         (lambda path, _: path.write_bytes(b"GGUF" + bytes(60)), "its first bytes are those of another kind of file"),
         (lambda path, _: torch.save(SAM2, path), "is not SAM 3: its weight image_encoder.trunk.pos_embed is of SAM 2"),
-        (write_lite_text, "embedding_layer.weight is of SAM3-LiteText in its authors' format"),
+        (write_two_text_encoders, "encoder.positional_embedding.pos_embed.pos_embed is missing"),
         (write_efficient, "is of EfficientSAM3, whose vision encoder is another"),
         (lambda path, _: torch.save({"optimizer": {"state": {}}, "epoch": 3}, path), "no weights: it has epoch, optim"),
         (lambda path, _: torch.save([1, 2], path), "holds no weights: it is one list"),
