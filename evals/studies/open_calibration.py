@@ -1,6 +1,7 @@
 """Fit how the raw scores of a detector become scores that are probabilities, on generated scenes.
 
-Run it: `python -m evals.studies.open_calibration --sam3 open --output DETECTOR_FOLDER/calibration.json`.
+Run it: `python -m evals.studies.open_calibration --sam3 open`. It saves `calibration.json` in the folder of the
+detector that was loaded, where the next `Sam3.load` finds it, or says "not calibrated" and why.
 
 Each scene is asked for the kinds of object that it shows, and for as many that it does not. A mask is right if it
 covers an object of its kind with an IoU above .5. Two logistic functions are fitted: of a mask's raw score, whether it
@@ -160,8 +161,12 @@ def measure_calibration_error(scores: LabelledScores, predicted: np.ndarray, *, 
 
 
 def write_calibration(file: Path, calibration: Calibration) -> None:
-    """Write a calibration of phrases as `read_calibrations` reads it from a detector's folder."""
-    content: dict[str, Any] = {"phrase": asdict(calibration)}
+    """Write a calibration of phrases as `read_calibrations` reads it from a detector's folder.
+
+    What the file says of other kinds of prompts stays.
+    """
+    content: dict[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    content["phrase"] = asdict(calibration)
     file.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
 
 
@@ -170,23 +175,38 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--sam3", default="open", help="'open', 'open:owlv2', 'open:DETECTOR,SEGMENTER', or 'tiny'")
     parser.add_argument("--number", type=int, default=200, help="scenes (default 200)")
-    parser.add_argument("--output", type=Path, help="a file for the numbers: calibration.json in the detector's folder")
+    parser.add_argument("--output", type=Path, help="another file for the numbers than the detector's calibration.json")
     options = parser.parse_args(arguments)
     try:
         backend = load_backend(options.sam3, device="auto", dtype="auto", compile=None)
-        before = getattr(backend, "calibrations", {}).get("phrase")
+    except UserError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    before = getattr(backend, "calibrations", {}).get("phrase")
+    try:
         scored = collect_scores(Sam3(backend), before, number=options.number)
         fitted = fit_calibration(scored, fitted_on=f"{options.number} generated scenes, {options.sam3}")
     except UserError as error:
-        print(error, file=sys.stderr)
+        print(f"not calibrated: {error}", file=sys.stderr)
         return error.exit_code
     for name, calibration in {"before": before or Calibration(0.5), "after": fitted}.items():
         error_size = measure_calibration_error(scored.masks, calibration.to_scores(scored.masks.raw))
         print(f"{name}: midpoint {calibration.midpoint:.3g}, slope {calibration.slope:.3g}, error {error_size:.3f}")
     print(f"masks: {len(scored.masks.raw)}, of which {int(scored.masks.is_right.sum())} are right")
-    if options.output is not None:
-        write_calibration(options.output, fitted)
-        print(f"saved: {options.output}")
+    return _save_fit(options.output or getattr(backend, "calibration_file", None), fitted)
+
+
+def _save_fit(file: Path | None, fitted: Calibration) -> int:
+    """Save a calibration, and say where. Return the exit code."""
+    if file is None:
+        print("not saved: these weights read no calibration; --output names a file")
+        return 0
+    try:
+        write_calibration(file, fitted)
+    except OSError as error:
+        print(f"not saved: {file} cannot be written ({error.strerror}); --output names another file", file=sys.stderr)
+        return UserError.exit_code
+    print(f"saved: {file}")
     return 0
 
 

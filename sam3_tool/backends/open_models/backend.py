@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from sam3_tool.backends.base import CrossImageEmbedding, Detections
-from sam3_tool.backends.open_models.calibration import Calibration
+from sam3_tool.backends.open_models.calibration import FILE_NAME, Calibration
 from sam3_tool.backends.open_models.detector import DetectionRequest, Detector, Features, FoundBoxes
 from sam3_tool.backends.open_models.duplicates import find_distinct_masks
 from sam3_tool.backends.open_models.folders import OpenFolders
@@ -127,6 +127,11 @@ class OpenBackend:
     def calibrations(self) -> dict[str, Calibration]:
         """How raw scores of the detector become scores, by kind of prompt; see `Calibration.to_raw_scores`."""
         return self._detector.calibrations
+
+    @property
+    def calibration_file(self) -> Path | None:
+        """Where a calibration of this detector is read from, if there is one; None for one that has no folder."""
+        return None if self._folders is None else Path(self._folders.detector) / FILE_NAME
 
     @property
     def is_on_gpu(self) -> bool:

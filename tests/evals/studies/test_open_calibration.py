@@ -14,6 +14,7 @@ from evals.studies.open_calibration import (
     write_calibration,
 )
 from sam3_tool.backends.open_models.calibration import Calibration, read_calibrations
+from sam3_tool.backends.open_models.loading import load_open_backend
 from tests.support.open_models import write_grounding_dino, write_sam2
 
 
@@ -48,10 +49,30 @@ def test_what_cannot_be_fitted_is_said(labels, said):
         fit_logistic(LabelledScores(np.array([0.1, 0.2, 0.7, 0.8], np.float32), np.array(labels)), "masks")
 
 
-def test_random_weights_are_not_calibrated(tmp_path, capsys):
-    dino, sam2 = write_grounding_dino(tmp_path / "dino"), write_sam2(tmp_path / "sam2")
-    file = dino / "calibration.json"
-    assert main(["--sam3", f"open:{dino},{sam2}", "--number", "1", "--output", str(file)]) == 2
+@pytest.fixture
+def folders(tmp_path):
+    """Of a detector and a segmenter with random weights."""
+    return write_grounding_dino(tmp_path / "dino"), write_sam2(tmp_path / "sam2")
+
+
+def test_random_weights_are_not_calibrated(folders, capsys):
+    dino, sam2 = folders
+    assert main(["--sam3", f"open:{dino},{sam2}", "--number", "1"]) == 2
     said = capsys.readouterr().err.splitlines()[-1]
+    assert said.startswith("not calibrated: ")
     assert "take more scenes" in said or "the shipped numbers stay" in said
-    assert not file.exists()
+    assert not (dino / "calibration.json").exists()
+
+
+def test_weights_that_are_not_there_are_one_sentence(capsys):
+    assert main(["--sam3", "open:/nowhere/dino"]) == 2
+    assert "not calibrated" not in capsys.readouterr().err
+
+
+def test_the_calibration_is_saved_where_loading_finds_it(folders):
+    dino, sam2 = folders
+    name = f"{dino},{sam2}"
+    backend = load_open_backend(name, device="cpu")
+    fitted = Calibration(0.2, 3.0, 0.4, 2.0, "a test")
+    write_calibration(backend.calibration_file, fitted)
+    assert load_open_backend(name, device="cpu").calibrations["phrase"] == fitted != backend.calibrations["phrase"]
