@@ -305,6 +305,28 @@ def _find_source(name: str) -> tuple[str, str]:
     return "", ""
 
 
+def models() -> str:
+    """Return every model that `--sam3` takes by name, what it can do, and how it was run."""
+    from agent.cli.models import CHECKS, GATES, format_bytes
+    from sam3_tool.backends.catalog import CATALOG
+
+    head = ["name", "what", "licence", "size", "what it can do", "run with", "speed measured here"]
+    rows = [
+        [
+            code(entry.name),
+            entry.title,
+            f"{entry.licence}; {GATES[entry.access]}",
+            format_bytes(entry.nbytes) if entry.nbytes else "none here",
+            ", ".join(entry.abilities),
+            CHECKS[entry.checked],
+            entry.measured or "not measured",
+        ]
+        for entry in CATALOG
+    ]
+    notes = "\n".join(f"- {code(entry.name)}: {entry.note}" for entry in CATALOG if entry.note)
+    return f"{table(head, rows)}\n\n{notes}"
+
+
 def export_formats() -> str:
     """Return the export formats by name, with the endings of their files."""
     from agent.exports import EXPORTERS
@@ -678,6 +700,7 @@ SECTIONS: Mapping[str, Callable[[], str]] = {
     "result-example": result_example,
     "errors": errors,
     "datasets": datasets,
+    "models": models,
     "export-formats": export_formats,
     **{
         f"bad-input/{kind}": bad_input(kind)

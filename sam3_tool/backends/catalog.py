@@ -92,7 +92,21 @@ CATALOG: tuple[CatalogEntry, ...] = (
             ModelFiles("facebook/sam2.1-hiera-small", beside=(CONFIGURATION, PROCESSOR)),
         ),
         measured="one CPU core, float32: 20 s an image with its first phrase, 13 s a phrase",
-        note="It works on photographs. Its scores are on a scale of their own. `open:owlv2` takes exemplar boxes.",
+        note="It works on photographs. Its scores are on a scale of their own, and are not calibrated.",
+    ),
+    CatalogEntry(
+        name=f"{OPEN_NAME}:owlv2",
+        title="OWLv2 and SAM 2.1",
+        licence="Apache-2.0",
+        access="open",
+        nbytes=805_000_000,
+        abilities=_ALL,
+        checked="random weights",
+        files=(
+            ModelFiles("google/owlv2-base-patch16-ensemble"),
+            ModelFiles("facebook/sam2.1-hiera-small", beside=(CONFIGURATION, PROCESSOR)),
+        ),
+        note="As `open`, but it takes exemplar boxes of objects that are meant, and none of objects that are not.",
     ),
     *(
         CatalogEntry(
@@ -104,7 +118,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
             abilities=("phrase", "exemplar"),
             checked="random weights",
             files=(ModelFiles(f"vil-uob/sam3-litetext-{size}"),),
-            note="Its vision encoder is SAM 3's: the SAM License may apply. Without a tracker: no clicks, no videos.",
+            note="Its vision encoder is SAM 3's: the SAM License may apply. It has no tracker; its authors' .pt has one.",
         )
         for size, nbytes in (("s0", 2_117_000_000), ("s1", 2_200_000_000), ("l", 2_440_000_000))
     ),
@@ -154,7 +168,7 @@ def suggest_name(name: str) -> str:
     >>> suggest_name("facebok/sam3"), suggest_name("Tiny"), suggest_name("somebody/else")
     (", did you mean 'facebook/sam3'", ", did you mean 'tiny'", '')
     """
-    names = [*(entry.name for entry in CATALOG), f"{OPEN_NAME}:owlv2"]
+    names = [entry.name for entry in CATALOG]
     [near] = get_close_matches(name.lower(), names, n=1, cutoff=0.8) or [""]
     return f", did you mean {near!r}" if near and near != name else ""
 
