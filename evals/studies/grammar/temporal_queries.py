@@ -117,11 +117,13 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--sam3", default="tiny", help="'tiny', 'facebook/sam3', a folder, or 'truth': exact masklets")
     parser.add_argument("--number", type=int, default=200, help="queries, all kinds in turn (default 200)")
     parser.add_argument("--kinds", help="only these kinds, with commas")
+    parser.add_argument("--only", help="of the set with all kinds, ask these, with commas")
     parser.add_argument("--out", type=Path, help="write the numbers here as JSON, too")
     parser.add_argument("--below", type=float, default=0.0, help="list the queries whose J&F is below this")
     arguments = parser.parse_args(words)
     kinds = arguments.kinds.split(",") if arguments.kinds else None
-    queries = list(generate_temporal_queries(arguments.number, kinds=kinds))
+    only = arguments.only.split(",") if arguments.only else list(KINDS)
+    queries = [query for query in generate_temporal_queries(arguments.number, kinds=kinds) if query.kind in only]
     if arguments.sam3 == "truth":
         find_sam3 = build_truth
     else:
