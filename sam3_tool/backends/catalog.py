@@ -118,7 +118,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
             abilities=("phrase", "exemplar"),
             checked="random weights",
             files=(ModelFiles(f"vil-uob/sam3-litetext-{size}"),),
-            note="Its vision encoder is SAM 3's: the SAM License may apply. It has no tracker; its authors' .pt has one.",
+            note="Its vision encoder is SAM 3's: the SAM License may apply. Only its authors' .pt has a tracker.",
         )
         for size, nbytes in (("s0", 2_117_000_000), ("s1", 2_200_000_000), ("l", 2_440_000_000))
     ),
