@@ -87,7 +87,7 @@ def test_it_speaks_to_a_process_over_stdio():
     path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
     server = (sys.executable, "-m", "tests.serve.mcp.noisy_server")
     listed = inspect("--cwd", str(ROOT), "-e", f"PYTHONPATH={path}", "--method", "tools/list", *server)
-    assert len(listed["tools"]) == 10
+    assert len(listed["tools"]) == 11
     RESULTS["transports"] = ["http", "stdio"]
 
 
