@@ -15,6 +15,7 @@ from annotate.workers.dispatch import Crew, Dispatcher
 from annotate.workers.processes import STALL, ProcessCrew
 from annotate.workers.worker import Advance, Ready, WorkerSetup
 from sam3_tool.errors import UserError
+from sam3_tool.system.paths import is_there
 
 Place = Literal["processes", "ray"]
 
@@ -47,7 +48,7 @@ class Job:
         Returns the folders that were not there, the innermost first.
         """
         check_plan(self.out, self.plan)
-        made = [folder for folder in (self.out, *self.out.parents) if not folder.exists()]
+        made = [folder for folder in (self.out, *self.out.parents) if not is_there(folder)]
         with raise_output_errors(self.out, OutputError):
             self.folder.make_folders()
         return made

@@ -12,6 +12,7 @@ from filelock import FileLock
 
 from annotate.errors import AnnotationError
 from sam3_tool.system.files import decode_json, write_atomically
+from sam3_tool.system.paths import is_there
 
 PLAN_FILE = "plan.json"
 MAX_SHARD_IMAGES, MAX_SHARD_ROWS = 256, 65_536
@@ -111,7 +112,7 @@ def choose_shard_size(images: int, phrases: int) -> int:
 
 def check_plan(folder: Path, plan: Plan) -> None:
     """Refuse to go on in a folder that holds another plan. Raises AnnotationError."""
-    if (folder / PLAN_FILE).exists() and (difference := Plan.load(folder).find_difference(plan)):
+    if is_there(folder / PLAN_FILE) and (difference := Plan.load(folder).find_difference(plan)):
         raise AnnotationError(
             f"{folder} holds results {difference}; choose another --out, or ask again as when that run began"
         )

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from stat import S_ISDIR
@@ -69,7 +70,10 @@ class FolderWalk:
 
     def __init__(self, folder: Path, without: Path) -> None:
         self._root = os.fsencode(folder)
-        self._seen = {identity} if (identity := _identify_folder(os.fsencode(without))) else set()
+        self._seen = set[tuple[int, int]]()
+        with suppress(OSError):  # it cannot be reached, which whoever writes there will say
+            if identity := _identify_folder(os.fsencode(without)):
+                self._seen.add(identity)
         self._others = 0
         self._unreadable: list[str] = []
 

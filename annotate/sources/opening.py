@@ -40,6 +40,8 @@ def open_source(source: Path, options: SourceOptions, *, out: Path) -> Listing:
         SourceError: There is no such source, or no image in it.
         MissingPackageError: A package that reads such a source is not installed.
     """
+    if is_folder(source) and source.resolve() == out.resolve():
+        raise SourceError(f"the results cannot lie in {source} itself, among the images; choose another --out")
     listing = _list_source(source, options, out)
     if not len(listing):
         said = "".join(f"; {note}" for note in listing.notes)

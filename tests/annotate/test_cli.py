@@ -40,6 +40,8 @@ def source(tmp_path: Path) -> Path:
         (("--query", "a", "--planner", "nonsense"), "there is no planner 'nonsense'"),
         (("--query", " "), "the query is empty"),
         (("--phrases", "a", "--sam3", "/nowhere/weights", "--out", "made/for/this"), "/nowhere/weights"),
+        (("--phrases", "a", "--out", "in"), "the results cannot lie in"),
+        (("--phrases", "a", "--out", "in/0000.png/x"), "cannot write into in/0000.png/x: Not a directory"),
         (("--phrases", "a", "--out", "/proc/nowhere"), "cannot write into /proc/nowhere"),
     ],
 )
