@@ -333,8 +333,8 @@ def export_formats() -> str:
 
     exporters = {name: EXPORTERS[name] for name in list_own_plugins("exporters")}
     rows = [
-        [code(name), _list_media(one), code(one.suffix), escape_cell(one.description)]
-        for name, one in exporters.items()
+        [code(name), _list_media(exporter), code(exporter.suffix), escape_cell(exporter.description)]
+        for name, exporter in exporters.items()
     ]
     return table(["`--export`", "of", "file", "holds"], rows)
 
@@ -618,8 +618,8 @@ def official_code() -> str:
 
     results = [(family, compare_family(family)) for family in FAMILIES]
     rows = [
-        [escape_cell(family.title), escape_cell(family.source), str(one.cases), str(one.numbers), one.verdict]
-        for family, one in results
+        [escape_cell(family.title), escape_cell(family.source), str(scores.cases), str(scores.numbers), scores.verdict]
+        for family, scores in results
     ]
     return table(["metric", "official code", "cases", "numbers", "here"], rows)
 
@@ -755,11 +755,11 @@ def refresh(text: str) -> str:
     return SECTION.sub(replace, text)
 
 
-def _is_close(one: str, other: str) -> bool:
+def _is_close(first: str, other: str) -> bool:
     """Return whether two texts differ in nothing but numbers that are equal to within two percent."""
-    if NUMBER.sub("#", one).strip() != NUMBER.sub("#", other).strip():
+    if NUMBER.sub("#", first).strip() != NUMBER.sub("#", other).strip():
         return False
-    pairs = zip(NUMBER.findall(one), NUMBER.findall(other), strict=True)
+    pairs = zip(NUMBER.findall(first), NUMBER.findall(other), strict=True)
     return all(isclose(float(a), float(b), rel_tol=0.02) for a, b in pairs)
 
 

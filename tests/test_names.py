@@ -104,6 +104,23 @@ def test_a_public_function_that_many_modules_define_is_an_interface() -> None:
     assert {name: paths for name, paths in shared.items() if name not in SHORT_INTERFACES} == {}
 
 
+def list_loop_targets() -> list[tuple[str, str]]:
+    """Every variable of a loop or a comprehension of the product as (place, name)."""
+    return [
+        (f"{path}:{name.lineno}", name.id)
+        for path, module in parse_modules().items()
+        for node in ast.walk(module)
+        if isinstance(node, ast.For | ast.AsyncFor | ast.comprehension)
+        for name in ast.walk(node.target)
+        if isinstance(name, ast.Name)
+    ]
+
+
+def test_a_loop_variable_is_called_after_its_element() -> None:
+    """`for one in found` hides whether a mask, a pair or a file is meant."""
+    assert [place for place, name in list_loop_targets() if name == "one"] == []
+
+
 @pytest.mark.parametrize("word", ["picture", "pictures"])
 def test_an_image_is_called_an_image(word: str) -> None:
     """One word, one meaning; names that users' files and commands hold are told where they are read."""

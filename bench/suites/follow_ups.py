@@ -118,7 +118,7 @@ def _script_turn(turn: Turn, way: str, *, is_first: bool) -> ScriptedModel:
         calls.append(Segment(phrases=[turn.phrase], close_ups=True))
     calls.append(Answer(ids=list(wanted)))
     decisions = [call.to_decision() for call in calls]
-    return ScriptedModel([Reply(THOUGHT, calls=(Call(one.tool, one.arguments),)) for one in decisions])
+    return ScriptedModel([Reply(THOUGHT, calls=(Call(decision.tool, decision.arguments),)) for decision in decisions])
 
 
 def format_turn_costs(ways: dict[str, list[TurnCost]]) -> str:
@@ -145,7 +145,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     print("requests, follow-ups and saved: of the turns after the first, beside asking anew")
     print(format_turn_costs(ways))
     if options.out:
-        held = {way: [{"requests": one.requests, "tokens": one.tokens} for one in costs] for way, costs in ways.items()}
+        held = {
+            way: [{"requests": cost.requests, "tokens": cost.tokens} for cost in costs] for way, costs in ways.items()
+        }
         content = {"text_tokens_by": tokenizer, "said": [turn.said for turn in TURNS], "ways": held}
         options.out.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
 

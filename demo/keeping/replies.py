@@ -48,7 +48,7 @@ def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
         entries = actions.album.collect_entries(asked.session)
     except (InvalidEventError, LookupError) as error:
         return {"error": str(error)}
-    entry = next((one for one in entries if one.id == asked.id), None)
+    entry = next((entry for entry in entries if entry.id == asked.id), None)
     if entry is None:
         return {"error": "This image is no longer in the strip."}
     if refused := _refuse_entry(entry):
@@ -91,9 +91,9 @@ def _save_subject(actions: Actions, entry: AlbumEntry, text: str) -> list[dict[s
     conversation = open_entry(entry, actions.limits)
     images = {event.image.key: event for event in conversation.events if isinstance(event, ImageShown)}
     saved = (SavedImage.from_image(event.image, event.name) for event in images.values())
-    return [json.loads(one.model_dump_json()) for one in saved]
+    return [json.loads(image.model_dump_json()) for image in saved]
 
 
 def _count_bytes(text: str, pictures: list[dict[str, Any]]) -> int:
     """Of the file that the browser would hand back."""
-    return len(text) + sum(len(part) for one in pictures for part in one.values() if isinstance(part, str))
+    return len(text) + sum(len(part) for picture in pictures for part in picture.values() if isinstance(part, str))

@@ -53,11 +53,11 @@ def describe_tree(tree: PackedTree) -> dict[str, Any]:
         tree: The packed ways.
     """
     return KeptTree(
-        ways=[KeptWay(text=_decode_way(one.packed), base=one.base, shared=one.shared) for one in tree.ways],
+        ways=[KeptWay(text=_decode_way(way.packed), base=way.base, shared=way.shared) for way in tree.ways],
         current=tree.current,
         infos=[
-            KeptInfo(way=way, event=event, planner=one.planner, sam3=one.sam3, retries=one.retries, cost=one.cost)
-            for way, event, one in tree.infos
+            KeptInfo(way=way, event=event, planner=info.planner, sam3=info.sam3, retries=info.retries, cost=info.cost)
+            for way, event, info in tree.infos
         ],
     ).model_dump()
 
@@ -85,14 +85,14 @@ def parse_tree(held: Any, shown: Conversation, limits: Limits) -> PackedTree:
     try:
         kept = KeptTree.model_validate(held)
         _check_places(kept)
-        ways = tuple(PackedWay(_check_way(one.text, shown, limits), one.base, one.shared) for one in kept.ways)
+        ways = tuple(PackedWay(_check_way(way.text, shown, limits), way.base, way.shared) for way in kept.ways)
     except ValidationError as error:
         raise RecordError(f"its versions are damaged: {first_validation_error(error)}") from error
     except (ValueError, RecursionError) as error:
         raise RecordError(f"its versions are damaged: {error}") from error
     infos = (
-        (one.way, one.event, TurnInfo(one.planner, one.sam3, one.retries, one.cost, is_recalled=True))
-        for one in kept.infos
+        (info.way, info.event, TurnInfo(info.planner, info.sam3, info.retries, info.cost, is_recalled=True))
+        for info in kept.infos
     )
     return PackedTree(ways, kept.current, tuple(infos))
 
@@ -101,11 +101,11 @@ def _check_places(kept: KeptTree) -> None:
     count = len(kept.ways)
     if not count and not kept.infos and not kept.current:
         return
-    if kept.current >= count or any(one.way >= count for one in kept.infos):
+    if kept.current >= count or any(info.way >= count for info in kept.infos):
         raise ValueError(f"there are {count} versions, and another one is named")
-    if any(one.base >= max(1, place) for place, one in enumerate(kept.ways)):
+    if any(way.base >= max(1, place) for place, way in enumerate(kept.ways)):
         raise ValueError("a version begins as a later one does")
-    if any(bool(one.text) == (place == kept.current) for place, one in enumerate(kept.ways)):
+    if any(bool(way.text) == (place == kept.current) for place, way in enumerate(kept.ways)):
         raise ValueError("expected the text of every version but the one that is shown")
 
 

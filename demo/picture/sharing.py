@@ -67,7 +67,7 @@ def describe_words(conversation: Conversation) -> str:
         said = describe_answer(asked.message)
     else:
         chosen = conversation.workspace.pick(conversation.selected)
-        names = ", ".join(dict.fromkeys(one.category for one in chosen if one.category))
+        names = ", ".join(dict.fromkeys(candidate.category for candidate in chosen if candidate.category))
         said = f"{pluralize(len(chosen), noun)}{': ' if names else ''}{names}."
     return make_encodable(said if asked is None else f"{asked.task.query}\n{said}")[:MAX_WORDS]
 

@@ -54,7 +54,7 @@ def _list_parts(conversation: Conversation) -> Iterator[str]:
     yield f"<svg xmlns='http://www.w3.org/2000/svg' {size} fill-rule='evenodd' stroke-linejoin='round'"
     yield f" font-family='sans-serif' font-weight='700' font-size='{image.width / 20:.0f}' text-anchor='middle'>"
     chosen = conversation.workspace.pick(conversation.selected)
-    for candidate in sorted(chosen, key=lambda one: -int(compute_areas([one.rle])[0])):
+    for candidate in sorted(chosen, key=lambda mask: -int(compute_areas([mask.rle])[0])):
         yield _draw_mask(candidate, image.width)
     yield "</svg>"
 

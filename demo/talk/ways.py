@@ -73,12 +73,12 @@ def pack_tree(tree: BranchTree, infos: Mapping[Episode, TurnInfo]) -> PackedTree
     shown = tree.shown
     if shown is None:
         return PackedTree()
-    related = [one for one in tree.branches if one.events[0] is shown.events[0]]
-    current = next(place for place, one in enumerate(related) if one is shown)
+    related = [branch for branch in tree.branches if branch.events[0] is shown.events[0]]
+    current = next(place for place, branch in enumerate(related) if branch is shown)
     ways = []
-    for place, one in enumerate(related):
-        base, shared = _find_base(one, related[:place])
-        ways.append(PackedWay(b"" if place == current else one.pack(), base, shared))
+    for place, branch in enumerate(related):
+        base, shared = _find_base(branch, related[:place])
+        ways.append(PackedWay(b"" if place == current else branch.pack(), base, shared))
     return PackedTree(tuple(ways), current, tuple(_list_infos(related, infos)))
 
 
@@ -135,8 +135,8 @@ def unpack_tree(
         return BranchTree().advance(shown), {}
     opened: list[Conversation] = []
     for place, way in enumerate(packed.ways):
-        one = shown if place == packed.current else open_way(way.packed)
-        opened.append(_share_events(one, opened[way.base], way.shared) if opened else one)
+        branch = shown if place == packed.current else open_way(way.packed)
+        opened.append(_share_events(branch, opened[way.base], way.shared) if opened else branch)
     tree = BranchTree(tuple(opened), packed.current)
     infos = {}
     for place, at, info in packed.infos:
@@ -148,7 +148,7 @@ def unpack_tree(
 
 def _share_events(way: Conversation, base: Conversation, shared: int) -> Conversation:
     """The way with the events of another one at its beginning, as far as both still say the same there."""
-    said = [_read_events(one) for one in (way, base)]
+    said = [_read_events(branch) for branch in (way, base)]
     equal = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(*said, strict=False)))
     count = min(shared, equal)
     return replace(way, events=(*base.events[:count], *way.events[count:]))

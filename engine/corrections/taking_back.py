@@ -66,13 +66,13 @@ def take_corrections(
     named = _NamedImages(store.images())
     waiting = _list_waiting(store, policy)
     taken, unknown, empty, matched = dict[str, Correction](), [], 0, 0
-    for one in found:
-        image = named.find_image(one)
+    for imported in found:
+        image = named.find_image(imported)
         if image is None:
-            unknown.append(one.name)
+            unknown.append(imported.name)
             continue
         for pair in waiting.get(image.key, ()):
-            masks = _draw_masks(one, pair, image)
+            masks = _draw_masks(imported, pair, image)
             matched += len(masks)
             empty += not masks and not empty_is_done
             if masks or empty_is_done:
@@ -85,7 +85,7 @@ def take_corrections(
                     at=at,
                 )
     store.append([*taken.values()])
-    return TakenCorrections(len(taken), empty, sum(len(one.masks) for one in found) - matched, tuple(unknown))
+    return TakenCorrections(len(taken), empty, sum(len(imported.masks) for imported in found) - matched, tuple(unknown))
 
 
 class _NamedImages:

@@ -74,7 +74,7 @@ class ImageViews:
 
     def open_image(self, image: EngineImage) -> Image:
         """Return the pixels of an image. Raises ImageError where the file is gone or has changed."""
-        opened: Image = self._images.get_or_make(image.key, image.open_pixels, lambda one: one.pixels.nbytes)
+        opened: Image = self._images.get_or_make(image.key, image.open_pixels, lambda decoded: decoded.pixels.nbytes)
         return opened
 
     def encode_part(self, image: EngineImage, box: Box, side: int) -> bytes:

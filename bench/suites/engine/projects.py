@@ -61,9 +61,9 @@ def look_in_mirror(sam3: Sam3, pairs: Iterable[SimulatedPair]) -> Iterator[Simul
     for number, group in groupby(pairs, lambda pair: pair.scene):
         scene = [*group]
         image = Image(draw_numbered_scene(number).pixels)
-        proposals = [one.proposal for one in scene]
-        measured = add_mirrored_signals(sam3, image, [one.pair for one in scene], proposals)
-        yield from (replace(one, proposal=proposal) for one, proposal in zip(scene, measured, strict=True))
+        proposals = [pair.proposal for pair in scene]
+        measured = add_mirrored_signals(sam3, image, [pair.pair for pair in scene], proposals)
+        yield from (replace(pair, proposal=proposal) for pair, proposal in zip(scene, measured, strict=True))
 
 
 def to_row(simulated: SimulatedPair) -> list[object]:

@@ -49,7 +49,7 @@ def score_outcomes(scenes: Sequence[Sequence[PairOutcome]]) -> dict[str, float]:
 
 def save_outcomes(path: Path, scenes: Sequence[Sequence[PairOutcome]]) -> None:
     """Keep outcomes in a JSON file."""
-    rows = [[(one.predicted, one.targets, one.hits.tolist()) for one in scene] for scene in scenes]
+    rows = [[(outcome.predicted, outcome.targets, outcome.hits.tolist()) for outcome in scene] for scene in scenes]
     write_atomically(path, json.dumps(rows).encode())
 
 

@@ -54,7 +54,11 @@ class EndpointHandler:
         phrases, query = parameters.get("phrases"), parameters.get("query")
         if isinstance(query, str) and query.strip() and phrases is None:
             return [run(Task(image, query), self.planner, self.sam3).answer]
-        if not isinstance(phrases, list) or not phrases or not all(isinstance(one, str) and one for one in phrases):
+        if (
+            not isinstance(phrases, list)
+            or not phrases
+            or not all(isinstance(phrase, str) and phrase for phrase in phrases)
+        ):
             raise ValueError('`parameters` must have `phrases`, e.g. ["cat", "red car"], or `query`, a sentence')
         threshold = float(parameters.get("threshold", 0.5))
         return [self.sam3.segment(image, phrase, threshold=threshold) for phrase in phrases]

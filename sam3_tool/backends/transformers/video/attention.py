@@ -86,8 +86,8 @@ class MemoryAttention:
         query = query[:, 0] * part.scaling
         seen = torch.stack(
             [
-                torch.softmax(one @ other.T, dim=-1) @ tokens
-                for one, other, tokens in zip(query, key[:, 0], values, strict=True)
+                torch.softmax(asking @ known.T, dim=-1) @ tokens
+                for asking, known, tokens in zip(query, key[:, 0], values, strict=True)
             ]
         )
         weight = part.o_proj.weight @ part.v_proj.weight
