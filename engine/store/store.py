@@ -1,6 +1,6 @@
 """`EngineStore`: everything that a data engine knows, for one process that works, one that reviews, many that read."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
@@ -30,6 +30,8 @@ from engine.store.rows import IMAGE_COLUMNS, PAIR_COLUMNS, to_image, to_pair
 from engine.store.settings import EngineSettings, read_settings, read_withdrawn_phrases, write_settings
 
 NO_POLICY = StatePolicy()
+MAX_RECENT = 256
+"""Proposals that are kept in memory: who reviews asks for each three times, and its file holds hundreds."""
 
 
 class EngineStore:
@@ -53,6 +55,7 @@ class EngineStore:
         self.database = database
         """For tables of other parts of the engine: `database.write()` gives a connection for one transaction."""
         self._locks = locks
+        self._recent: dict[tuple[str, int], Proposal] = {}
 
     @classmethod
     def create(cls, folder: Path, settings: EngineSettings | None = None) -> "EngineStore":
@@ -190,14 +193,24 @@ class EngineStore:
     def read_proposals(self, keys: Sequence[str]) -> dict[str, Proposal]:
         """Return the latest proposals of pairs that have one, by the pair's key. Raises EngineError."""
         with self.database.read_snapshot():
-            places = proposals.find_places(self.database, keys)
-            return proposals.read_places(self.folder / MASKS_FOLDER, places)
+            return self._read_places(proposals.find_places(self.database, keys))
 
     def read_numbered_proposals(self, numbers: Iterable[int]) -> dict[int, Proposal]:
         """Return proposals by their number, also those that later ones have taken the place of. Raises EngineError."""
         with self.database.read_snapshot():
-            places = proposals.find_numbered_places(self.database, numbers)
-            return proposals.read_places(self.folder / MASKS_FOLDER, places)
+            return self._read_places(proposals.find_numbered_places(self.database, numbers))
+
+    def _read_places(self, places: Mapping[proposals.PlaceKey, proposals.Place]) -> dict[proposals.PlaceKey, Proposal]:
+        """Read proposals; those that were read lately are in memory. Raises EngineError."""
+        kept = {key: self._recent.get((place.shard, place.row)) for key, place in places.items()}
+        found = {key: proposal for key, proposal in kept.items() if proposal is not None}
+        missing = {key: place for key, place in places.items() if key not in found}
+        read = proposals.read_places(self.folder / MASKS_FOLDER, missing)
+        if len(self._recent) + len(read) > MAX_RECENT:
+            self._recent.clear()
+        if len(read) <= MAX_RECENT:
+            self._recent.update({(missing[key].shard, missing[key].row): one for key, one in read.items()})
+        return found | read
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
         """Append to the log, all of it or nothing, durably; return the positions.
@@ -225,6 +238,7 @@ class EngineStore:
         """
         if self.find_image(key) is None:
             raise EngineError(f"there is no image {key!r} in {self.folder}; `engine status` lists what there is")
+        self._recent.clear()
         return forget_image(self.database, self.folder / MASKS_FOLDER, key)
 
     @property

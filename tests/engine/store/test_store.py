@@ -15,6 +15,7 @@ from engine.media.images import EngineImage
 from engine.pairs import Correction, Judgement, Pair, Proposal, Withdrawal
 from engine.states import StatePolicy
 from engine.store.folder import check_disk
+from engine.store.shards import close_shards
 from engine.store.store import EngineStore
 from sam3_tool import RleMask
 from sam3_tool.masks.rle import encode_mask
@@ -58,6 +59,18 @@ def test_what_was_added_is_there_when_it_is_opened_again(folder: Path) -> None:
         assert store.read_proposal(CUP.key) == propose(CUP, FULL, LEFT)
         assert (store.read_proposal(HAT.key), store.find_pair("none"), store.find_image("5d")) == (None, None, IMAGE)
         assert [*store.pairs(phrase="hat")] == [*store.pairs(image="5d", phrase="hat")] == [HAT]
+
+
+def test_what_was_read_lately_is_not_read_again_and_a_new_proposal_is(folder: Path) -> None:
+    with EngineStore.open(folder) as store:
+        first = store.read_proposal(CUP.key)
+        for path in (folder / "masks").iterdir():
+            path.unlink()
+        close_shards()
+        assert store.read_proposal(CUP.key) == first
+        store.add_proposals([propose(CUP, LEFT, made_by="other")], at=2.0)
+        assert store.read_proposal(CUP.key) == propose(CUP, LEFT, made_by="other")
+        assert [*store.read_numbered_proposals([1, 2]).values()] == [first, propose(CUP, LEFT, made_by="other")]
 
 
 def test_adding_the_same_twice_adds_nothing(folder: Path) -> None:
