@@ -209,7 +209,7 @@ class EngineStore:
         if len(self._recent) + len(read) > MAX_RECENT:
             self._recent.clear()
         if len(read) <= MAX_RECENT:
-            self._recent.update({(missing[key].shard, missing[key].row): one for key, one in read.items()})
+            self._recent.update({(missing[key].shard, missing[key].row): read[key] for key in read})
         return found | read
 
     def append(self, entries: Sequence[Entry]) -> list[int]:
