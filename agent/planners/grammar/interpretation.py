@@ -10,7 +10,7 @@ from agent.planners.grammar.parsing.lexer import tokenize, tokenize_beginning
 from agent.planners.grammar.parsing.normalize import normalize
 from agent.planners.grammar.parsing.parser import find_head_phrase, parse
 from agent.planners.grammar.parsing.syntax import QuerySyntaxError
-from agent.planners.grammar.plan import Counted, Difference, Plan, Union, has_mask_ids
+from agent.planners.grammar.plan import Counted, Difference, Intersection, Plan, Union, has_mask_ids
 from agent.planners.grammar.temporal.reading import read_temporal_query
 from agent.planners.grammar.text.half_read import describe_half_read
 from agent.planners.grammar.text.inscriptions import mark_inscriptions
@@ -103,12 +103,17 @@ def _compile_sentences(query: str, unused: list[str]) -> CompiledPlan:
         notes += said.notes
         match sentence.change:
             case "add":
-                plan = Union((plan, said.plan))
+                plan = Union((plan, _drop_antecedent(said.plan, plan)))
             case "remove":
                 plan = Difference(plan, said.plan)
             case _:
                 plan = said.plan
     return CompiledPlan(Counted(plan) if isinstance(compiled.plan, Counted) else plan, tuple(dict.fromkeys(notes)))
+
+
+def _drop_antecedent(added: Plan, plan: Plan) -> Plan:
+    """'The red cups. Also the blue one.' adds a blue cup, which is none of the red ones."""
+    return added.other if isinstance(added, Intersection) and added.of == plan else added
 
 
 def _compile_words(words: str, unused: list[str]) -> CompiledPlan:

@@ -368,6 +368,8 @@ def _extend_modifier(modifier: Modifier, term: Term, *, alternative: bool) -> li
             return [modifier, _replace_last_term(modifier, term)]
         case Lack(lacked) if term.noun.determiner in ("", "a", "an") and _is_bare_name(term.noun):
             return _extend_lack(modifier, lacked, term, alternative=alternative)
+        case Content() if term.noun.kind == "named" and term.noun.determiner in ("", "a", "an"):
+            raise QuerySyntaxError("what 'and' joins is not clear")  # "containing two apples and a banana"
         case Description(nouns):
             return _extend_description(modifier, nouns, term.noun, term.modifiers, alternative=alternative)
         case Relationship() if alternative and term.noun.determiner and _is_related(term):

@@ -35,7 +35,7 @@ _SIDE = r"(?:left|right|upper|top|lower|bottom)"
 _DETERMINER = r"(?:the|this|that|my|your|our|a|an)"
 _OWNER = rf"(?:{_DETERMINER} (?:(?!{_DETERMINER}\b)\w+ ){{0,4}}?)?\w+"
 _KIND = r"(?P<adjectives>(?:(?:nearest|closest|next|direct|immediate) )?)"
-_NEIGHBOUR = r"neighbou?r(?P<many>s?)\b"
+_NEIGHBOUR = r"neighbou?r(?P<many>s?)\b(?!')"
 _OWNED_NEIGHBOUR = re.compile(
     rf"\b(?P<owner>{_OWNER})(?:'s|(?<=s)') {_KIND}(?:(?P<side>{_SIDE})(?: hand)? )?{_NEIGHBOUR}"
     rf"(?: (?:on|to|at) (?:the|its) (?P<place>left|right)(?: hand)?(?: side)?\b(?! of\b))?"
@@ -45,7 +45,8 @@ _NEIGHBOUR_OF = re.compile(
     rf"(?: (?:on|to|at) the (?P<place>left|right)(?: hand)?(?: side)?)? of (?P<owner>)"
 )
 _EVERY_NTH = re.compile(
-    rf"\b(?:every|each) (?:single )?(?:(?P<other>other|2nd|second)|(?P<nth>{'|'.join(ORDINALS[2:])}|\d{{1,2}}th|3rd))\b"
+    r"\b(?<!than )(?:every|each) (?:single )?"
+    rf"(?:(?P<other>other|2nd|second)|(?P<nth>{'|'.join(ORDINALS[2:])}|\d{{1,2}}th|3rd))\b"
     r"(?= (?!than\b|hand\b|floor\b|place\b|aid\b)\w)"
 )
 _AMOUNT = (
@@ -69,6 +70,11 @@ _CONSTRUCTIONS = [
             "<same_size>",
         ),
         (r"\bodd (one|\w+) (?:out\b(?: (?:of|among|amongst|in)(?= ))?|of(?= (?:the|all)\b))", r"<odd> \1 of"),
+        (
+            r"\b(\w+) (?:that|which) (?:is|looks) different"
+            r"(?: from (?:all )?(?:of )?the (?:others|rest|other \w+))?(?=$|,)",
+            r"<odd> \1",
+        ),
         (r"(<odd> \w+) of(?! (?:the|these|those|all|them)\b)", r"\1"),
         # what something has none of
         (r"\b(?:with|having|(?:(?:that|which|who) )?(?:has|have|had)) neither ([\w ]+?) nor\b", r"without \1 or"),
@@ -80,7 +86,7 @@ _CONSTRUCTIONS = [
         ),
         (r"\bwithout (?:any|a single)\b", "without a"),
     ]
-]
+]  # fmt: skip
 
 
 def _mark_neighbour(found: re.Match[str]) -> str:

@@ -36,13 +36,17 @@ def write_digits(text: str) -> str:
 
     >>> write_digits("the twenty-first of ninety nine cups"), write_digits("ten thousand cups, a dozen eggs")
     ('the 21st of 99 cups', '10000 cups, 12 eggs')
+    >>> write_digits("half a dozen eggs")
+    '6 eggs'
     """
+    text = _HALF_A_DOZEN.sub("6", text)
     text = _THOUSANDS.sub(lambda found: found[0].replace(",", ""), text)
     text = _COMPOUND_ORDINAL.sub(_write_ordinal, text)
     text = _COMPOUND.sub(lambda found: str(_read_below_100(found[0])), text)
     return _MULTIPLIED.sub(_write_product, text)
 
 
+_HALF_A_DOZEN = re.compile(r"\b(?:a )?half (?:of )?(?:a )?dozen(?: of)?\b")
 _THOUSANDS = re.compile(r"(?<![\d,])[1-9]\d{0,2}(?:,\d{3})+(?![\d,])")
 _COMPOUND_ORDINAL = re.compile(
     rf"\b(?:({'|'.join(_TENS)})[- ]({'|'.join(ORDINALS[:9])})|({'|'.join(_TEENS)})th"

@@ -19,6 +19,8 @@ def reword_query(text: str) -> str:
     ("the red car's wheels", 'cups not without a spoon')
     >>> reword_query("the lower of the two shelves"), reword_query("no dogs, just cats")
     ('the lowest of the two shelves', 'cats')
+    >>> reword_query("the kite higher than every other kite"), reword_query("whichever dog is nearest to the gate")
+    ('the kite that is the highest', 'the dog nearest to the gate')
     """
     if len(text) > MAX_LETTERS or _MARKERS.isdisjoint(text.split()):
         return text
@@ -30,10 +32,15 @@ def reword_query(text: str) -> str:
 _MARKERS = {
     *("i", "up", "down", "over", "way", "out", "no", "not", "neither", "whichever", "those", "ones", "contain", "of"),
     *("contains", "containing", "has", "have", "having", "with", "another", "other", "its"),
+    *("than", "closer", "nearer", "farther", "further"),
 }
 """Each rewording needs one of these words; most queries have none, and are done at once."""
 _ARTICLE = r"(?:the|this|that|these|those|my|your|our|a|an)"
 _OUTERMOST = {"lower": "lowest", "upper": "highest", "higher": "highest", "left": "leftmost", "right": "rightmost"}
+_EXTREMES = {
+    **{"larger": "largest", "bigger": "largest", "smaller": "smallest", "taller": "tallest", "wider": "widest"},
+    **{"shorter": "shortest", "narrower": "narrowest", "higher": "highest", "lower": "lowest"},
+}
 _REWORDINGS = [
     (re.compile(pattern), plain)
     for pattern, plain in [
@@ -44,6 +51,20 @@ _REWORDINGS = [
         (r"^(?:no|not(?: the| any)?) [\w' ]+, (?:just|only|but) (?=\w)", ""),
         (r"^neither [\w' ]+ nor [\w' ]+, (?:just|only|but)(?: rather)? (?=\w)", ""),
         (r", (?:whichever|those which|those that|the ones that) (?=(?:is|are)\b)", " that "),
+        (r"^whichever (?:one of )?(?P<noun>\w+(?: \w+)?) (?:is|are|lies|stands) (?=nearest|closest)", r"the \g<noun> "),
+        (r"\b(?:(?:is|are|that is|which is) )?(?:closer|nearer) to\b(?!.*\bthan\b)", "nearest to"),
+        (r"\b(?:(?:is|are|that is|which is) )?(?:farther|further)(?: away)? from\b(?!.*\bthan\b)", "farthest from"),
+        (r"\b(?:farther|further) (?=(?:(?:to|on) (?:the )?)?(?:left|right|up|down)\b(?! (?:than|of)\b))", "furthest "),
+        # more than all others is the most
+        *(
+            (
+                rf"\b(?P<kind>\w+?)(?P<many>e?s)? (?:(?:that|which) (?:is|are) )?{more} than"
+                r" (?:(?:all|any|every|each)(?: of)?(?: the| its)? others?(?: ones?)?|the (?:others|rest)"
+                r"|(?:any|every|each|all)(?: the)? other (?P=kind)(?:e?s)?)\b(?= |,|$)",
+                rf"\g<kind>\g<many> that is the {most}",
+            )
+            for more, most in _EXTREMES.items()
+        ),
         # one of two
         *(
             (rf"\b(?:the )?{side} (?:one )?of (?=(?:the|these|those) (?:two|2)\b)", f"the {outermost} of ")

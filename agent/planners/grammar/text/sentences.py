@@ -41,6 +41,7 @@ def _read_change(text: str) -> Sentence | None:
     for pattern, change in _OPENINGS:
         if found := pattern.match(text):
             rest = text[found.end() :].strip(" ,")
+            rest = _TOO.sub("", rest) if change == "add" else rest
             return Sentence(rest, change) if rest else None
     if found := _SAID_OF_THEM.match(text):
         verb = "are not" if found["no"] or found["not"] else "are"
@@ -65,6 +66,7 @@ _OPENINGS: list[tuple[re.Pattern[str], Literal["add", "remove", "keep"]]] = [
     (_KEEPING, "keep"),
     (_ADDING, "add"),
 ]
+_TOO = re.compile(r",? (?:too|as well)$")
 _SAID_OF_THEM = re.compile(
     r"(?:they|it|those|these) (?:all )?"
     r"(?:(?:should|must|(?:have|has|needs?) to|ought to)(?P<no> not)? be|(?:are|is)(?P<not> not)?)\b"

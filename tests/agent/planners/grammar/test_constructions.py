@@ -26,13 +26,17 @@ READINGS = {
     "largest box containing fewer than 4 balls": "rank(holds(box, ball, 0 to 3), -size)",
     "all squares but one": "(square - rank(square, +score))",
     "the cups. not the red ones. and the plate.": "((cup - (cup & red cup)) + plate)",
+    "the red cups. and the blue one too.": "(red cup + blue cup)",
+    "the dog further to the left": "rank(dog, +x)",
     "stars. they should not be red.": "(star - (star & red star))",
 }
 BEYOND = [
     "touching circles and squares", "cups without a lid and a handle", "men without 2", "the man without smiling",
     "circles the same size as the stars", "the three circles closest to each other", "every second largest circle",
     "the largest but one", "each other", "circles farthest from each other",
-    "the cups. not number 3.",
+    "the cups. not number 3.", "a bowl containing two apples and a banana", "boxes containing nothing",
+    "bowls containing two apples and two bananas", "the cat's left neighbour's tail",
+    "the dog closer to me than the cat",
 ]  # fmt: skip
 
 
