@@ -35,7 +35,8 @@ BASELINE = "published protocol"
 ALL = "hypotheses,second-looks,working-mask"
 WAYS = (
     *(BASELINE, "workspace", "short-questions", "hypotheses", "second-looks", "working-mask"),
-    *("hypotheses,second-looks", "hypotheses,working-mask", ALL, f"{ALL},stop-rule"),
+    *("hypotheses,second-looks", "hypotheses,working-mask", ALL, f"{ALL},tournament"),
+    f"{ALL},stop-rule",
 )
 READABLE_WAYS = ("grammar", BASELINE, ALL, "router", f"{ALL},router")
 LIMITS = (1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 12000)
@@ -197,6 +198,8 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--number", type=int, default=500, help="queries, one in ten without a target (default 500)")
     parser.add_argument("--readable", action="store_true", help="queries that the grammar can read, for the router")
     parser.add_argument("--sensitivity", action="store_true", help="fit and measure under other assumptions")
+    parser.add_argument("--ways", nargs="+", help="these ways alone; the file of --out keeps what it has of others")
+    parser.add_argument("--profiles", nargs="+", choices=load_profiles(), help="these profiles alone")
     parser.add_argument("--out", type=Path, help="write the numbers here as JSON, and a plot beside them")
     options = parser.parse_args(words)
     samples = draw_samples(options.number, STUDY_SEED, implicit=not options.readable)
@@ -205,10 +208,14 @@ def main(words: Sequence[str] | None = None) -> None:
         kept["sensitivity"] = measure_sensitivity(samples, draw_samples(options.number, FIT_SEED))
         print(json.dumps(kept["sensitivity"], indent=1))
     else:
-        ways = READABLE_WAYS if options.readable else WAYS
+        every = READABLE_WAYS if options.readable else WAYS
         kept["assumed"] = asdict(Profile("assumed"))
-        for name, way, summary in measure_ways(samples, load_profiles(), ways):
-            kept["profiles"].setdefault(name, {})[way] = summary
+        if options.ways and options.out and options.out.exists():
+            kept = json.loads(options.out.read_text(encoding="utf-8"))
+        profiles = {name: profile for name, profile in load_profiles().items() if name in (options.profiles or (name,))}
+        for name, way, summary in measure_ways(samples, profiles, options.ways or every):
+            rows = {**kept["profiles"].get(name, {}), way: summary}
+            kept["profiles"][name] = {way: rows[way] for way in (*every, *rows) if way in rows}
             print(f"{name}: {way}: {_format_interval(summary['giou'])}, {summary['tokens']} tokens", flush=True)
             _save_numbers(kept, options.out)
         for name, rows in kept["profiles"].items():

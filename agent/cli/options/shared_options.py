@@ -43,7 +43,7 @@ StrategyOption = Annotated[
     typer.Option(
         metavar="NAMES",
         help="Ask small questions instead of one conversation, with commas: short-questions, hypotheses, second-looks,"
-        " working-mask, router, stop-rule, thesaurus.",
+        " working-mask, tournament, router, stop-rule, thesaurus.",
         rich_help_panel=MODEL_PANEL,
     ),
 ]

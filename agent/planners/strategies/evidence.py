@@ -13,6 +13,8 @@ MOST = 4.0
 """Log odds that one look can be worth: stated probabilities are too extreme more often than not."""
 SAME_OBJECT = 0.7
 """IoU from which on masks of different phrases are one object, of which the best scored is shown."""
+SAME_OUTLINE = 0.8
+"""The same in a tournament: two outlines of one object that overlap less than this are rivals."""
 SAME_PLACE = 0.5
 """IoU from which on the model's own box stands for a mask."""
 SECOND_LOOK_WEIGHT = 1.5
@@ -60,22 +62,28 @@ def average_looks(looks: Sequence[Look]) -> dict[int, float]:
     return {id: total / weight for id, (total, weight) in sums.items()}
 
 
-def choose_representatives(workspace: Workspace, ids: Sequence[int]) -> list[int]:
-    """Choose one mask for each object that several phrases found: the first of the best score, in the order of ids."""
+def choose_representatives(workspace: Workspace, ids: Sequence[int], *, least: float = SAME_OBJECT) -> list[int]:
+    """Choose one mask for each object that several phrases found: the first of the best score, in the order of ids.
+
+    `least`: IoU from which on two masks are one object.
+    """
     kept: list[int] = []
     for id in sorted(ids, key=lambda id: (workspace[id].origin.startswith(REFINE_ORIGIN), -workspace[id].score, id)):
-        if not kept or compute_ious([workspace[id].rle], workspace.get_rles(kept)).max() < SAME_OBJECT:
+        if not kept or compute_ious([workspace[id].rle], workspace.get_rles(kept)).max() < least:
             kept.append(id)
     return sorted(kept)
 
 
-def measure_support(workspace: Workspace, id: int, *, wants_one: bool, known: int = 0) -> float:
+def measure_support(
+    workspace: Workspace, id: int, *, wants_one: bool, known: int = 0, least: float = SAME_OBJECT
+) -> float:
     """Measure, as log odds, what it is worth that phrases found the same, and that the model's own box is there.
 
-    `known`: masks that were found before the query, whose phrases and boxes say nothing of it.
+    `known`: masks that were found before the query, whose phrases and boxes say nothing of it. `least`: IoU from which
+    on two masks are one object.
     """
     candidates = [other for other in workspace if other.origin.startswith("segment") and other.id > known]
-    same = _find_overlapping(workspace[id], candidates, SAME_OBJECT)
+    same = _find_overlapping(workspace[id], candidates, least)
     support = PHRASE_SUPPORT * max(0, len({candidate.phrase for candidate in same}) - 1)
     boxed = list_boxed(workspace, known=known)
     if not boxed:

@@ -5,7 +5,13 @@ from dataclasses import dataclass, fields
 
 from agent.core.errors import PlannerError
 from agent.core.tools.toolset import Toolset
+from agent.planners.strategies.evidence import SAME_OBJECT, SAME_OUTLINE
 from agent.planners.strategies.thesaurus import Thesaurus, load_thesaurus
+
+MARGIN, FAR_MARGIN = 1.5, 2.5
+"""Log odds within which a second look is taken, and within which it is in a tournament."""
+TIE, FAR_TIE = 1.0, 3.0
+"""Log odds within which two rivals are compared, and within which they are in a tournament."""
 
 
 @dataclass(frozen=True)
@@ -27,6 +33,8 @@ class Strategies:
     """A query that the grammar reads whole, and that SAM 3 answers with certainty, needs no model."""
     stop_rule: bool = False
     """A further question is asked only while it promises enough for its tokens."""
+    tournament: bool = False
+    """Second looks that go farther: more counts as near, and outlines of one object that differ are rivals, too."""
     thesaurus: bool = False
     """Other names that WordNet has for the likeliest phrase are looked for in the same batch."""
 
@@ -72,6 +80,26 @@ class Strategies:
                 f"--strategy is for images and the toolset 'workspace', got the toolset {toolset.name!r}; leave"
                 " --strategy out"
             )
+
+    @property
+    def looks_again(self) -> bool:
+        """Whether there are second looks."""
+        return self.second_looks or self.tournament
+
+    @property
+    def same_outline(self) -> float:
+        """IoU from which on two masks of one object need not be told apart."""
+        return SAME_OUTLINE if self.tournament else SAME_OBJECT
+
+    @property
+    def margin(self) -> float:
+        """Log odds within which a second look is taken."""
+        return FAR_MARGIN if self.tournament else MARGIN
+
+    @property
+    def tie(self) -> float:
+        """Log odds within which two rivals are compared."""
+        return FAR_TIE if self.tournament else TIE
 
     def load_thesaurus(self) -> Thesaurus | None:
         """Load what 'thesaurus' needs.

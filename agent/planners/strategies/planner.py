@@ -36,10 +36,6 @@ from agent.tools.segment import MAX_PHRASES, Segment
 
 ROUNDS = 2
 """Proposals before the best that was found is the answer."""
-MARGIN = 1.5
-"""Log odds within which a second look is taken."""
-TIE = 1.0
-"""Log odds within which two rivals are compared."""
 LEAST = -1.5
 """Log odds from which on the best mask is answered with although nothing was accepted."""
 MOST_DOUBTFUL = 4
@@ -191,7 +187,7 @@ class StrategyPlanner(ChatPlanner):
         return replace(Refine(box=list(box)).to_decision(thought), plan=dict(plan))
 
     def _judge(self, episode: Episode, progress: Progress) -> Decision:
-        fresh = progress.find_unjudged(episode)
+        fresh = progress.find_unjudged(episode, least=self.strategies.same_outline)
         if not fresh:
             return self._conclude(episode, progress)
         plan = {**progress.plan, "stage": "judged"}
@@ -264,18 +260,18 @@ class StrategyPlanner(ChatPlanner):
         first = self._collect_verdicts(requests.build_look(episode, ids, self.view), SheetVerdicts)
         looks = [Look([verdict for verdict in first if verdict.id in episode.workspace])]
         usage = sum((verdict.usage for verdict in first), NO_COST)
-        if self.strategies.second_looks:
+        if self.strategies.looks_again:
             second, cost = self._look_again(episode, looks[0], wants_one=progress.wants_one)
             looks, usage = [*looks, second], usage + cost
         evidence = self._add_support(episode, pooled.average_looks(looks), wants_one=progress.wants_one)
-        if self.strategies.second_looks and progress.wants_one:
+        if self.strategies.looks_again and progress.wants_one:
             evidence, cost = self._compare_rivals(episode, evidence)
             usage += cost
         return _to_verdicts(evidence, looks, usage)
 
     def _look_again(self, episode: Episode, first: Look, *, wants_one: bool) -> tuple[Look, Usage]:
         evidence = self._add_support(episode, pooled.average_looks([first]), wants_one=wants_one)
-        uncertain = pooled.find_uncertain(evidence, wants_one=wants_one, margin=MARGIN)
+        uncertain = pooled.find_uncertain(evidence, wants_one=wants_one, margin=self.strategies.margin)
         disputed = self._find_disputed(episode, evidence, wants_one=wants_one)
         doubtful = list(dict.fromkeys([*uncertain, *disputed]))[:MOST_DOUBTFUL]
         if not doubtful:
@@ -307,16 +303,16 @@ class StrategyPlanner(ChatPlanner):
     def _add_support(self, episode: Episode, evidence: Mapping[int, float], *, wants_one: bool) -> dict[int, float]:
         if not self.strategies.hypotheses:
             return dict(evidence)
-        known = count_known(episode)
+        known, least = count_known(episode), self.strategies.same_outline
         return {
-            id: logit + pooled.measure_support(episode.workspace, id, wants_one=wants_one, known=known)
+            id: logit + pooled.measure_support(episode.workspace, id, wants_one=wants_one, known=known, least=least)
             for id, logit in evidence.items()
         }
 
     def _compare_rivals(self, episode: Episode, evidence: Mapping[int, float]) -> tuple[dict[int, float], Usage]:
         """Let the two best masks compete where they are nearly tied."""
         best, *others = sorted(evidence, key=lambda id: -evidence[id]) or [0]
-        if not others or evidence[best] - evidence[others[0]] > TIE:
+        if not others or evidence[best] - evidence[others[0]] > self.strategies.tie:
             return dict(evidence), NO_COST
         rivals = sorted((best, others[0]))
         messages = requests.build_comparison(episode, rivals, self.view)

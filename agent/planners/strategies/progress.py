@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.core.episode import Episode
-from agent.planners.strategies.evidence import Look, average_looks, choose_representatives, find_same_place
+from agent.planners.strategies.evidence import (
+    SAME_OBJECT,
+    Look,
+    average_looks,
+    choose_representatives,
+    find_same_place,
+)
 
 WRONG = -2.0
 """Log odds that a check's word against a mask is worth."""
@@ -46,8 +52,11 @@ class Progress:
         """Whether the query means one thing."""
         return not self.plan.get("several", False)
 
-    def find_unjudged(self, episode: Episode) -> list[int]:
-        """Find the masks that were not judged, one for each object that several phrases found."""
+    def find_unjudged(self, episode: Episode, *, least: float = SAME_OBJECT) -> list[int]:
+        """Find the masks that were not judged, one for each object that several phrases found.
+
+        `least`: IoU from which on two masks are one object.
+        """
         judged = {verdict.id for step in episode.steps for verdict in step.observation.verdicts}
         known = count_known(episode)
         every = [
@@ -55,7 +64,7 @@ class Progress:
             for candidate in episode.workspace
             if candidate.id > known or candidate.id in self.plan.get("among", ())
         ]
-        shown = choose_representatives(episode.workspace, every)
+        shown = choose_representatives(episode.workspace, every, least=least)
         return [id for id in shown if id not in judged or id in self._list_disputed(episode, shown)]
 
     def _list_disputed(self, episode: Episode, shown: Sequence[int]) -> list[int]:
