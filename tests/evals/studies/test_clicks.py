@@ -40,3 +40,11 @@ def test_every_kind_of_click_is_timed(tiny):
     timings = bench_clicks.measure_clicks(tiny, runs=1)
     assert len(timings) == 4
     assert all(0 < timing.least <= timing.median <= timing.most for timing in timings.values())
+
+
+def test_masks_that_are_drawn_again_by_one_who_knows_the_scene_are_exact():
+    number = clicks.FIRST_REDRAWN
+    scene = draw_scene(HELD_OUT + number, size=clicks.SIZES[number % len(clicks.SIZES)])
+    found = clicks.measure_redrawing(Sam3(TruthBackend([scene])), scenes=1)
+    assert found.pop("masks") == len(scene.objects)
+    assert found == dict.fromkeys(("phrase", "its box", "its box and middle", "two of three"), 1.0)

@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 from typer.testing import CliRunner
 
@@ -12,18 +13,20 @@ from agent.conversation.conversation import Conversation
 from agent.core.budget import DEFAULT_BUDGET
 from agent.core.errors import PlannerError
 from agent.core.usage import Usage
+from agent.core.workspace import Workspace
 from agent.models.base import Call, Reply
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.loading import build_chat_planner, load_planner, with_model_info, wrap_recording
 from agent.planners.replay import load_replay
-from agent.planners.strategies.evidence import find_uncertain
+from agent.planners.strategies.evidence import choose_representatives, find_uncertain
 from agent.planners.strategies.options import Strategies
 from agent.planners.strategies.planner import StrategyPlanner
 from agent.planners.strategies.replies import CheckAnswer, Compare, Propose, read_reply_as
 from agent.planners.strategies.stopping import is_worth_asking
 from agent.records.provenance import Provenance
 from agent.report.prompt_trace import reconstruct_prompts
-from sam3_tool import Sam3
+from sam3_tool import Instances, Sam3
+from sam3_tool.masks.boxes import masks_to_boxes
 from tests.support.chat_server import ChatServer, completion
 
 CERTAIN = {1: 0.98, 2: 0.02, 3: 0.03, 4: 0.02, 5: 0.02}
@@ -109,6 +112,30 @@ def test_near_ties_are_compared_in_pairs(kitchen, kitchen_sam3):
 
     assert (ask(1), ask(2)) == ((1,), (2,))
     assert ask(3) == (1,)  # none of the two
+
+
+def test_a_tournament_compares_rivals_that_second_looks_pass_over(kitchen, kitchen_sam3):
+    def ask(strategies):
+        answers = {
+            "propose": [propose("red cup")],
+            "compare": [Call("compare", json.dumps({"better": 2, "probability": 0.95}))],
+        }
+        apart = {1: 0.95, 2: 0.75, 3: 0.01}
+        episode = answer_query(kitchen, kitchen_sam3, strategies, answers=answers, verdicts=apart)
+        return episode.current_ids, episode.usage.model_calls
+
+    assert ask("second-looks") == ((1,), 2)
+    assert ask("second-looks,tournament") == ask("tournament") == ((2,), 4)
+
+
+def test_in_a_tournament_outlines_of_one_object_that_differ_are_rivals():
+    masks = np.zeros((2, 20, 20), bool)
+    masks[0, 5:15, 5:15] = masks[1, 5:15, 5:12] = True  # an IoU of 0.7, nearly
+    masks[1, 5, 12] = masks[1, 6, 12] = masks[1, 7, 12] = True
+    found = Instances(masks, masks_to_boxes(masks), np.array([0.9, 0.8], np.float32), 0.9, "cup")
+    workspace = Workspace(20, 20).with_search(found)
+    for strategies, kept in ((Strategies(), [1]), (Strategies(tournament=True), [1, 2])):
+        assert choose_representatives(workspace, (1, 2), least=strategies.same_outline) == kept
 
 
 def test_what_a_check_misses_is_added_and_what_is_too_much_goes(kitchen, kitchen_sam3):
