@@ -35,8 +35,7 @@ BASELINE = "published protocol"
 ALL = "hypotheses,second-looks,working-mask"
 WAYS = (
     *(BASELINE, "workspace", "short-questions", "hypotheses", "second-looks", "working-mask"),
-    *("hypotheses,second-looks", "hypotheses,working-mask", ALL, f"{ALL},tournament"),
-    f"{ALL},stop-rule",
+    *("hypotheses,second-looks", "hypotheses,working-mask", ALL, f"{ALL},stop-rule"),
 )
 READABLE_WAYS = ("grammar", BASELINE, ALL, "router", f"{ALL},router")
 LIMITS = (1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 12000)
