@@ -80,7 +80,8 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, *, budget: Budget = 
     A planner or a SAM 3 that cannot go on ends the episode, for what was found must not be lost. Before the first step
     there is nothing to lose, so the error is raised.
     """
-    started = perf_counter()
+    started, number = perf_counter(), len(episode.steps) + 1
+    log.debug("step %d: the planner decides", number)
     try:
         decision = planner.decide(episode)
     except PlannerError as error:
@@ -89,6 +90,7 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, *, budget: Budget = 
         if get_remaining_seconds() <= 0:
             return end_early(episode, "budget", budget.describe_time_limit())
         return end_early(episode, "failed", _describe_planner_failure(error))
+    log.debug("step %d: `%s` runs after %.1f s", number, decision.tool, perf_counter() - started)
     try:
         observation = observe(decision, episode, planner, sam3)
     except Exception as error:

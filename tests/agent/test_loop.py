@@ -21,6 +21,18 @@ def test_an_episode_goes_on_until_a_tool_ends_it(kitchen, kitchen_sam3):
     assert episode.message == "2 masks."
 
 
+def test_a_run_that_hangs_says_in_the_log_at_which_step_it_is(kitchen, kitchen_sam3, caplog):
+    caplog.set_level("DEBUG", logger="agent.loop")
+    run(Task(kitchen, "q"), ScriptedPlanner([CUPS, Answer(ids=[1])]), kitchen_sam3)
+    said = [record.getMessage().partition(" runs after")[0] for record in caplog.records]
+    assert said == [
+        "step 1: the planner decides",
+        "step 1: `segment`",
+        "step 2: the planner decides",
+        "step 2: `answer`",
+    ]
+
+
 def test_a_mistake_is_shown_to_the_planner_and_the_episode_goes_on(kitchen, kitchen_sam3):
     script = [Decision("look", "{}"), Decision("segment", '{"phrases": ['), CUPS, Answer(ids=[7]), Answer(ids=[2])]
     episode = run(Task(kitchen, "q"), ScriptedPlanner(script), kitchen_sam3)
