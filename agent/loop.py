@@ -68,6 +68,7 @@ def watch(task: Task, planner: Planner, sam3: Sam3, *, budget: Budget = DEFAULT_
     sam3.prefetch(task.image)  # it looks while the planner thinks
     episode = Episode(task)
     while episode.outcome is None:
+        log.debug("step %d: the planner decides", len(episode.steps) + 1)
         with limit_time(None if budget.max_seconds is None else budget.max_seconds - episode.usage.seconds):
             episode = advance(episode, planner, sam3, budget=budget)
         episode = budget.enforce(episode)
@@ -80,8 +81,7 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, *, budget: Budget = 
     A planner or a SAM 3 that cannot go on ends the episode, for what was found must not be lost. Before the first step
     there is nothing to lose, so the error is raised.
     """
-    started, number = perf_counter(), len(episode.steps) + 1
-    log.debug("step %d: the planner decides", number)
+    started = perf_counter()
     try:
         decision = planner.decide(episode)
     except PlannerError as error:
@@ -90,7 +90,6 @@ def advance(episode: Episode, planner: Planner, sam3: Sam3, *, budget: Budget = 
         if get_remaining_seconds() <= 0:
             return end_early(episode, "budget", budget.describe_time_limit())
         return end_early(episode, "failed", _describe_planner_failure(error))
-    log.debug("step %d: `%s` runs after %.1f s", number, decision.tool, perf_counter() - started)
     try:
         observation = observe(decision, episode, planner, sam3)
     except Exception as error:
@@ -109,6 +108,7 @@ def end_failed(episode: Episode, decision: Decision, error: Exception, seconds: 
 
 def observe(decision: Decision, episode: Episode, planner: Planner, sam3: Sam3) -> Observation:
     """Run the call. A planner's mistake is an observation, too."""
+    log.debug("step %d: `%s` runs", len(episode.steps) + 1, decision.tool)
     match planner.toolset.read_call(decision):
         case InvalidCall(message):
             return Observation(text=message, is_error=True)

@@ -33,8 +33,8 @@ BASELINES = ("published", "transformers", "float32")
 TABLES = ("parts", "calls", "first-mask", "phrases", "pictures", "episode", "memory")
 SERVE_TABLES = ("batching", "own-cost", "clients", "first-mask", "overload", "shutdown", "processes")
 SUITES = {
-    "agent": ("overhead", "toolsets"),
-    "eval": ("evaluation",),
+    "agent": ("agent.overhead", "agent.toolsets"),
+    "eval": ("agent.evaluation",),
     "demo": ("demo",),
     "review": ("annotation.review",),
 }

@@ -59,8 +59,8 @@ _REWORDINGS = [
         *(
             (
                 rf"\b(?P<kind>\w+?)(?P<many>e?s)? (?:(?:that|which) (?:is|are) )?{more} than"
-                r" (?:(?:all|any|every|each)(?: of)?(?: the| its)? others?(?: ones?)?|the (?:others|rest)"
-                r"|(?:any|every|each|all)(?: the)? other (?P=kind)(?:e?s)?)\b(?= |,|$)",
+                r" (?:(?:any|every|each|all)(?: the)? other (?P=kind)(?:e?s)?|the (?:others|rest)"
+                r"|(?:all|any|every|each)(?: of)?(?: the| its)? others?(?: ones?)?)\b(?= |,|$)",
                 rf"\g<kind>\g<many> that is the {most}",
             )
             for more, most in _EXTREMES.items()
