@@ -108,8 +108,8 @@ def describe_export(report: "ExportReport") -> list[str]:
 def describe_hand_out(engine: Path, report: "HandOutReport") -> list[str]:
     """Describe in lines what was handed out, and how it comes back."""
     return [
-        f"saved {report.folder}: coco.json; pairs that wait for correction: {report.pairs:,}; images: {report.images:,};"
-        f" masks accepted so far: {report.masks:,}",
+        f"saved {report.folder}: coco.json; pairs that wait for correction: {report.pairs:,};"
+        f" images: {report.images:,}; masks accepted so far: {report.masks:,}",
         f"afterwards: sam3-agent engine take {engine} FILE --by NAME",
     ]
 
