@@ -266,6 +266,16 @@ class Sam3:
         return str(getattr(self._backend, "runs_on", ""))
 
     @property
+    def device_name(self) -> str:
+        """What the device is called, e.g. 'NVIDIA H200'; where the backend does not say it, `runs_on`, which may be empty.
+
+        >>> from sam3_tool import ScriptedBackend
+        >>> Sam3(ScriptedBackend({})).device_name
+        ''
+        """
+        return str(getattr(self._backend, "device_name", "")) or self.runs_on
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the weights in hexadecimal; empty where there is no network. Large weights take seconds."""
         return str(getattr(self._backend, "fingerprint", ""))

@@ -30,7 +30,7 @@ def print_engine_status(
         float | None, typer.Option(min=0, help="--html: money for an hour of a person's work, for what is left.")
     ] = None,
 ) -> None:
-    """Say how the data engine in FOLDER stands, and how good its labels are.
+    """Say how the data engine in FOLDER stands, how much is left for people and machines, and how good its labels are.
 
     Loads no network, and disturbs nobody who works on it.
     """
@@ -40,6 +40,7 @@ def print_engine_status(
         from engine.project.standing import describe_standing, read_standing
         from engine.quality.measures.describing import describe_quality
         from engine.quality.measures.summary import measure_quality
+        from engine.report.work import describe_work, read_work
         from engine.store.files import list_errors
         from engine.store.store import EngineStore
         from engine.verifiers.keeping import load_policy
@@ -52,10 +53,12 @@ def print_engine_status(
                 print_line(f"saved {escape_unprintable(str(html))}")
                 return
             standing, quality = read_standing(store, policy), measure_quality(store, policy)
+            work = read_work(store, policy, None)
             if json:
-                print_json(dumps({**standing.to_json(), "quality": quality.to_json()}, indent=1))
+                told = {**standing.to_json(), "left": work.to_json(), "quality": quality.to_json()}
+                print_json(dumps(told, indent=1))
                 return
-            lines = [*describe_standing(standing), *describe_quality(quality)]
+            lines = [*describe_standing(standing), *describe_work(work), *describe_quality(quality)]
             print_table([(to_one_line(heading), to_one_line(name), value) for heading, name, value in lines])
             for number, (path, error) in enumerate(list_errors(store.database)):
                 if number >= SHOWN_ERRORS and not errors:

@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.resources import files
 from itertools import groupby
-from math import ceil
 
 from jinja2 import Environment, StrictUndefined, Template
 
@@ -15,7 +14,8 @@ from engine.quality.measures.describing import STAGE_NAMES, describe_quality
 from engine.quality.measures.summary import QualityReport
 from engine.quality.measures.verifiers import VerifierScore
 from engine.report.curves import HEIGHT, WIDTH, Chart, Curve, draw_line
-from engine.report.work import EngineWork, count_finished
+from engine.report.machine import describe_basis
+from engine.report.work import EngineWork, count_finished, format_hours
 
 TASKS = {"mv": "looks at a mask", "ev": "looks at the coverage of a pair", "correct": "corrections"}
 DECIDERS = {"human": "by people alone", "model": "with a model"}
@@ -47,6 +47,8 @@ def build_status_page(
         shares=[(split, _share_pairs(counts)) for split, counts in [("all", standing.pairs), *standing.splits.items()]],
         deciders=DECIDERS,
         rest=work.rest,
+        machine=work.machine,
+        basis=describe_basis(work.machine),
         answers=work.answers,
         tasks=TASKS,
         charts=[chart for chart in (draw_progress(work), *map(draw_verifier, quality.verifiers)) if chart.curves],
@@ -90,15 +92,6 @@ def draw_verifier(score: VerifierScore) -> Chart:
     last = f"{100 * score.curve[-1][1]:.0f} % of all {score.items:,} random items"
     curve = Curve("right", draw_line(score.curve, (score.curve[0][0], 1), (0.5, 1)), last)
     return Chart(title, (curve,), f"the surest {100 * score.curve[0][0]:.0f} %", "all", "100 %", "50 %")
-
-
-def format_hours(hours: float) -> str:
-    """Say how long something takes, as the page of the review does.
-
-    >>> format_hours(0.51), format_hours(12.34)
-    ('31 min', '12.3 h')
-    """
-    return f"{ceil(60 * hours)} min" if hours < 1 else f"{hours:,.1f} h"
 
 
 @cache

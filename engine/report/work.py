@@ -1,19 +1,24 @@
-"""What is left for people by the log, with the seconds that they took so far, and when pairs came to their end."""
+"""What is left for people and for machines, by the seconds that they took so far, and when pairs came to their end."""
 
 import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
+from typing import Any
 
 from engine.errors import EngineError
 from engine.pairs import Correction, Judgement
+from engine.project.stage_runs import find_latest_stage_runs
+from engine.report.machine import MachinePairs, MachineRest, describe_basis
 from engine.review.desk import QUEUE_FILE
 from engine.review.queue.opinions import choose_wanted
 from engine.review.queue.tables import Answer
 from engine.review.team.estimate import Estimate, estimate_rest
 from engine.states import PairSummary, StatePolicy
+from engine.store.files import count_files
 from engine.store.store import EngineStore
 
 
@@ -22,10 +27,16 @@ class EngineWork:
     """What people still have to do, and when what is done was done."""
 
     rest: Estimate
+    machine: MachineRest
     answers: int
     """Of people, so far; until there are some of a task, its seconds are those that are usual."""
     finished: tuple[tuple[float, str], ...]
     """Seconds since 1970 and who decided ("human" or "model"), of each pair at its end, in order."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Convert what is left to JSON values."""
+        people = {**vars(self.rest), "items": dict(self.rest.items), "answers": self.answers}
+        return {"people": people, "machines": self.machine.to_json()}
 
 
 def read_work(store: EngineStore, policy: StatePolicy, wage: float | None) -> EngineWork:
@@ -41,7 +52,9 @@ def read_work(store: EngineStore, policy: StatePolicy, wage: float | None) -> En
     """
     latest = find_latest_times(store)
     missing, finished, waiting, pairs = Counter[str](), [], 0, 0
+    machine = MachinePairs()
     for summary in store.iterate_summaries(policy):
+        machine.add_pair(summary)
         wanted = count_opinions(summary)
         missing.update(wanted)
         waiting, pairs = waiting + ("mv" in wanted), pairs + bool(wanted)
@@ -50,7 +63,9 @@ def read_work(store: EngineStore, policy: StatePolicy, wage: float | None) -> En
             finished.append((latest[summary.pair.key, who], who))
     answers = read_answers(store.folder / QUEUE_FILE)
     rest = estimate_rest(pairs, missing, waiting, answers, wage)
-    return EngineWork(rest, len(answers), tuple(sorted(finished)))
+    unread = count_files(store.database)[1]
+    machine_rest = MachineRest(machine.count_open(), find_latest_stage_runs(store.database), unread)
+    return EngineWork(rest, machine_rest, len(answers), tuple(sorted(finished)))
 
 
 def find_latest_times(store: EngineStore) -> dict[tuple[str, str], float]:
@@ -106,3 +121,22 @@ def count_finished(finished: Iterable[tuple[float, str]], decider: str) -> list[
         count += by == decider
         points.append((at, count))
     return points
+
+
+def describe_work(work: EngineWork) -> list[tuple[str, str, str]]:
+    """Say how much is left for people and for machines: heading, name and value of each line."""
+    rest, machine = work.rest, work.machine
+    basis = f"by {work.answers:,} answers so far" if work.answers else "by usual seconds, for nobody has answered yet"
+    interval = f"{format_hours(rest.hours)} ({format_hours(rest.low)} to {format_hours(rest.high)})"
+    people = f"{interval} for {rest.pairs:,} pairs, {basis}" if rest.pairs else "no pair waits for a person"
+    hours = f"{format_hours(machine.hours)}, " if machine.measured and machine.hours is not None else ""
+    return [("left", "people", people), ("left", "machines", f"{hours}{describe_basis(machine)}")]
+
+
+def format_hours(hours: float) -> str:
+    """Say how long something takes, as the page of the review does.
+
+    >>> format_hours(0.51), format_hours(12.34)
+    ('31 min', '12.3 h')
+    """
+    return f"{ceil(60 * hours)} min" if hours < 1 else f"{hours:,.1f} h"

@@ -1,9 +1,9 @@
 """Stages 4 and 5: have a verifier judge every mask, and then whether the accepted masks cover everything."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from time import time
+from time import monotonic, time
 
 import numpy as np
 
@@ -17,10 +17,13 @@ from engine.verifiers.keeping import load_policy, load_verifier
 from engine.verifiers.loading import load_model_verifier
 from engine.verifiers.verifier import ImageLoader, MaskItem, PairItem, Verdict, Verifier, describe_verifier
 from sam3_tool import Image
+from sam3_tool.system.processor import describe_processor
 
 PAGE = 64
 """Pairs whose judgements are written together: that is what a kill may cost."""
 DEFAULT_VERIFIER = "signals"
+OWN_VERIFIERS = ("signals", "fitted")
+"""Names of those that this machine's processor computes."""
 LOCAL_MODELS = ("vllm:", "transformers:")
 """Beginnings of the names of language models that run inside this process."""
 VerifierLoader = Callable[[RunContext, Stage], Verifier]
@@ -79,7 +82,7 @@ class JudgingStage:
             return StageReport(self.name, what=what)
         verifier = self.load(context, self.name)
         by = describe_verifier(verifier)
-        meter = ProgressMeter(count, 0)
+        meter, began = ProgressMeter(count, 0), monotonic()
         done = seen = errors = 0
         waiting = (
             summary for summary in context.store.iterate_summaries(policy) if summary.decision.needs == self.name
@@ -97,7 +100,9 @@ class JudgingStage:
             seen, done, errors = seen + len(page), done + len(opened) - failed, errors + failed
             meter.add_images(len(page), {})
             context.report_progress(self.name, meter)
-        return StageReport(self.name, done, what, count - seen, errors)
+        report = StageReport(self.name, done, what, count - seen, errors)
+        device = describe_processor() if verifier.name in OWN_VERIFIERS else verifier.name
+        return replace(report, seconds=monotonic() - began, device=device, made_by=by)
 
     def _open_pair(self, context: RunContext, summary: PairSummary, proposal: Proposal, by: str) -> _OpenPair | None:
         """Return what is to be judged of a pair; None where this verifier has judged all of it."""

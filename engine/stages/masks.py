@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic, time
 
 from annotate.progress import ProgressMeter
@@ -57,8 +57,9 @@ class MasksStage:
         if not any(True for _ in store.pairs()):
             return StageReport(self.name, what="pairs proposed")
         is_mirrored = bool(context.options.get("mirrored"))
-        work = find_open_pairs(context, describe_recipe(context.sam3, is_mirrored=is_mirrored))
-        meter = ProgressMeter(work.images, work.images - len(work.pairs))
+        recipe = describe_recipe(context.sam3, is_mirrored=is_mirrored)
+        work = find_open_pairs(context, recipe)
+        meter, began = ProgressMeter(work.images, work.images - len(work.pairs)), monotonic()
         done = errors = failures = 0
         with ProposalBuffer(store, work.again, context.policy).keep_at_the_end() as buffer:
             for key, keys in work.pairs.items():
@@ -79,7 +80,9 @@ class MasksStage:
             context.on_note(f"{changed:,} of {len(work.again):,} pairs that were proposed again have other masks now")
         if finished := buffer.finished:
             context.on_note(f"{finished:,} pairs that people finished meanwhile stay as they are")
-        return StageReport(self.name, done - finished, "pairs proposed", work.count - done - errors, errors)
+        report = StageReport(self.name, done - finished, "pairs proposed", work.count - done - errors, errors)
+        device = context.sam3.device_name or context.sam3.name
+        return replace(report, seconds=monotonic() - began, device=device, made_by=recipe)
 
     def _propose_image(self, context: RunContext, key: str, keys: Sequence[str]) -> list[Proposal]:
         """Propose masks for pairs of one image. Raises ImageError."""

@@ -1,9 +1,11 @@
 """A run: every stage after the one before, each going on where it stopped."""
 
 from collections.abc import Iterator, Sequence
+from time import time
 
 from engine.phrases.coarse import build_parent_finder
 from engine.project.ontologies import load_engine_ontology
+from engine.project.stage_runs import MEASURED_STAGES, StageRun, add_stage_run
 from engine.proposing import FIND_NO_PARENT
 from engine.stages.judging import JudgingStage, check_verifier
 from engine.stages.masks import MasksStage
@@ -38,4 +40,20 @@ def run_stages(context: RunContext, stages: Sequence[Stage], *, until: StageName
         check_verifier(context)
     for stage in stages:
         if stage.name in wanted:
-            yield stage.run(context)
+            report = stage.run(context)
+            keep_speed(context.store, report)
+            yield report
+
+
+def keep_speed(store: EngineStore, report: StageReport) -> None:
+    """Keep how fast a stage was, where it has done pairs and measured that. Raises EngineError."""
+    if report.stage in MEASURED_STAGES and report.done > 0 and report.seconds > 0:
+        run = StageRun(
+            stage=report.stage,  # type: ignore[arg-type]
+            pairs=report.done,
+            seconds=report.seconds,
+            device=report.device,
+            made_by=report.made_by,
+            at=time(),
+        )
+        add_stage_run(store.database, run)

@@ -75,6 +75,12 @@ class StageReport:
     """That wait for the next run: time was over."""
     errors: int = 0
     """That could not be done, each told in a note and kept."""
+    seconds: float = 0.0
+    """That the work took, without loading what does it; 0 where they are not measured."""
+    device: str = ""
+    """What did the work, as in `StageRun`."""
+    made_by: str = ""
+    """As in `StageRun`."""
 
     def format_line(self) -> str:
         """Say it in one line."""

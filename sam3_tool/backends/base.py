@@ -55,6 +55,7 @@ class Backend(Protocol):
     itself, and `Sam3` reads it where it is there:
 
     - `runs_on: str`, e.g. "cpu float32", for headers and reports.
+    - `device_name: str`, e.g. "NVIDIA H200", for speeds that are told later.
     - `fingerprint: str`, which tells its weights from all others; `Sam3.load(…, cache=…)` needs it.
     - `is_on_gpu: bool`: its embeddings are then `sam3_tool.backends.embeddings.MovableEmbedding`.
     - `segment_points(embedding, prompt: PointsPrompt) -> Instances`, for `Sam3.segment_everything`: of the candidates

@@ -20,7 +20,7 @@ from sam3_tool.backends.open_models.reading import read_detector, read_memory, r
 from sam3_tool.backends.open_models.segmenter import Segmenter
 from sam3_tool.backends.transformers.files.checkpoint import hash_checkpoint
 from sam3_tool.backends.transformers.files.memory_needs import sum_weight_bytes
-from sam3_tool.backends.transformers.hardware.devices import read_free_bytes, resolve_dtype
+from sam3_tool.backends.transformers.hardware.devices import describe_device, read_free_bytes, resolve_dtype
 from sam3_tool.backends.transformers.hardware.failures import explain_failures
 from sam3_tool.backends.transformers.hardware.transfers import to_device, to_host
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
@@ -146,6 +146,11 @@ class OpenBackend:
     def runs_on(self) -> str:
         """Device and number format: 'cpu float32', 'cuda bfloat16'."""
         return f"{self._device.type} {str(self._segmenter.dtype).removeprefix('torch.')}"
+
+    @property
+    def device_name(self) -> str:
+        """What the device is called: 'NVIDIA H200', or the name of the processor."""
+        return describe_device(self._device)
 
     @property
     def fingerprint(self) -> str:

@@ -97,6 +97,11 @@ class CachingBackend:
         return str(getattr(self._backend, "runs_on", ""))
 
     @property
+    def device_name(self) -> str:
+        """What the other backend's device is called; empty where it does not say."""
+        return str(getattr(self._backend, "device_name", ""))
+
+    @property
     def fingerprint(self) -> str:
         """Fingerprint of the other backend's weights; empty where it has none."""
         return str(getattr(self._backend, "fingerprint", ""))

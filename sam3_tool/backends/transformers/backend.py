@@ -24,6 +24,7 @@ from sam3_tool.backends.transformers.files.weights import Processors, read_detec
 from sam3_tool.backends.transformers.hardware.compile import compile_parts
 from sam3_tool.backends.transformers.hardware.devices import (
     choose_memory_format,
+    describe_device,
     read_free_bytes,
     resolve_device,
     resolve_dtype,
@@ -222,6 +223,11 @@ class TransformersBackend:
         """Device and number format: 'cpu float32', 'cuda bfloat16', 'cuda bfloat16 compiled'."""
         compiled = " compiled" if self._compiled else ""
         return f"{self._model.device.type} {str(self._model.dtype).removeprefix('torch.')}{compiled}"
+
+    @property
+    def device_name(self) -> str:
+        """What the device is called: 'NVIDIA H200', or the name of the processor."""
+        return describe_device(self._model.device)
 
     @property
     def fingerprint(self) -> str:

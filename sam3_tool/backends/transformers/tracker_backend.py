@@ -16,7 +16,12 @@ from sam3_tool.backends.transformers.backend import ImageEmbedding
 from sam3_tool.backends.transformers.files.checkpoint import format_one_line, hash_checkpoint, list_weight_files
 from sam3_tool.backends.transformers.files.memory_needs import sum_weight_bytes
 from sam3_tool.backends.transformers.files.weights import silence_transformers
-from sam3_tool.backends.transformers.hardware.devices import choose_memory_format, resolve_device, resolve_dtype
+from sam3_tool.backends.transformers.hardware.devices import (
+    choose_memory_format,
+    describe_device,
+    resolve_device,
+    resolve_dtype,
+)
 from sam3_tool.backends.transformers.hardware.failures import explain_failures
 from sam3_tool.backends.transformers.hardware.transfers import upload_pixels
 from sam3_tool.backends.transformers.layers.precision import keep_trunk_float32
@@ -81,6 +86,11 @@ class TrackerBackend:
     def runs_on(self) -> str:
         """Device and number format, as of `TransformersBackend`."""
         return f"{self._device.type} {str(self._dtype).removeprefix('torch.')}"
+
+    @property
+    def device_name(self) -> str:
+        """What the device is called: 'NVIDIA H200', or the name of the processor."""
+        return describe_device(self._device)
 
     @property
     def fingerprint(self) -> str:

@@ -7,6 +7,7 @@ import torch
 
 from sam3_tool.errors import DeviceError
 from sam3_tool.system.memory import read_free_memory
+from sam3_tool.system.processor import describe_processor
 
 AUTO_ORDER = ("cuda", "mps")
 """What "auto" takes, the first that is there; else the CPU."""
@@ -142,6 +143,17 @@ def has_bfloat16_units(device: torch.device) -> bool:
 def choose_memory_format(device: torch.device) -> torch.memory_format:
     """Return how convolutions lie in memory: channels last where that has been measured, else as they are."""
     return torch.channels_last if device.type in ("cpu", "cuda", "meta") else torch.preserve_format
+
+
+def describe_device(device: torch.device) -> str:
+    """Return what a device is called, e.g. 'NVIDIA H200'.
+
+    >>> len(describe_device(torch.device("cpu"))) > 0
+    True
+    """
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return describe_processor() if device.type == "cpu" else device.type
 
 
 def read_free_bytes(device: torch.device) -> int | None:
