@@ -267,7 +267,7 @@ class Sam3:
 
     @property
     def device_name(self) -> str:
-        """What the device is called, e.g. 'NVIDIA H200'; where the backend does not say it, `runs_on`, which may be empty.
+        """What the device is called, e.g. 'NVIDIA H200'; `runs_on`, which may be empty, where the backend does not say.
 
         >>> from sam3_tool import ScriptedBackend
         >>> Sam3(ScriptedBackend({})).device_name

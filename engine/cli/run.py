@@ -47,6 +47,13 @@ def run_engine(
             help="Also look at each image mirrored, for signals that `engine fit` learns from: one more encode each.",
         ),
     ] = False,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit/--no-refit",
+            help="With --verifier fitted: fit it anew first, once people have labelled a fifth more, and 50 at least.",
+        ),
+    ] = True,
     budget_hours: Annotated[
         float | None, typer.Option(help="Begin nothing after so many hours; the next run goes on.")
     ] = None,
@@ -77,7 +84,7 @@ def run_engine(
                 load_sam3=lambda: load_sam3(sam3, device, display),
                 options={
                     **{"planner": planner, "base_url": base_url, "negatives": negatives},
-                    **{"verifier": verifier, "mirrored": mirrored},
+                    **{"verifier": verifier, "mirrored": mirrored, "refit": refit},
                 },
                 policy=load_policy(store),
                 on_note=display.print_note,

@@ -43,7 +43,7 @@ def print_engine_status(
         from engine.report.work import describe_work, read_work
         from engine.store.files import list_errors
         from engine.store.store import EngineStore
-        from engine.verifiers.keeping import load_policy
+        from engine.verifiers.keeping import list_routes, load_policy
 
         _check_options(json=json, html=html, wage=wage)
         with EngineStore.open(folder, read_only=True) as store:
@@ -55,7 +55,9 @@ def print_engine_status(
             standing, quality = read_standing(store, policy), measure_quality(store, policy)
             work = read_work(store, policy, None)
             if json:
-                told = {**standing.to_json(), "left": work.to_json(), "quality": quality.to_json()}
+                routes = [{"at": at, **route.model_dump(mode="json")} for at, route in list_routes(store)]
+                told = {**standing.to_json(), "left": work.to_json(), "thresholds": routes}
+                told["quality"] = quality.to_json()
                 print_json(dumps(told, indent=1))
                 return
             lines = [*describe_standing(standing), *describe_work(work), *describe_quality(quality)]

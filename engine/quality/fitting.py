@@ -16,7 +16,7 @@ from engine.quality.thresholds import (
 from engine.quality.weighing import weigh_labels
 from engine.states import list_standing_entries
 from engine.store.store import EngineStore
-from engine.verifiers.fitted import FitReport, FittedVerifier, fit_stage
+from engine.verifiers.fitted import FitReport, FittedVerifier, StageFit, fit_stage
 from engine.verifiers.keeping import StageRoute, keep_fit, keep_route, load_route
 from engine.verifiers.labels import LabelledItem, collect_labels
 from engine.verifiers.verifier import describe_verifier
@@ -29,10 +29,23 @@ SLIPS = 0.05
 class EngineFit:
     """What fitting a stage gave: the fit, and the thresholds."""
 
-    labels: int
-    wrong: int
-    is_calibrated: bool
+    fit: StageFit
     route: StageRoute
+
+    @property
+    def labels(self) -> int:
+        """What the fit rests on."""
+        return self.fit.labels
+
+    @property
+    def wrong(self) -> int:
+        """Rejections among the labels."""
+        return self.fit.wrong
+
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether a calibration follows the regression."""
+        return self.fit.calibration is not None
 
 
 def fit_engine(store: EngineStore, stage: Stage, *, quality: float = QUALITY, slips: float = SLIPS) -> EngineFit:
@@ -50,14 +63,39 @@ def fit_engine(store: EngineStore, stage: Stage, *, quality: float = QUALITY, sl
     Raises:
         EngineError: There are too few labels, or nothing can be written.
     """
+    found = compute_fit(store, stage, mask_route=load_route(store, "mv"), quality=quality, slips=slips)
+    keep_fits(store, [found])
+    return found
+
+
+def compute_fit(
+    store: EngineStore, stage: Stage, *, mask_route: StageRoute | None, quality: float, slips: float
+) -> EngineFit:
+    """Fit a stage and choose its thresholds without keeping them.
+
+    Args:
+        store: The data engine.
+        stage: "mv" or "ev".
+        mask_route: The thresholds of "mv" that those of "ev" rest on; None where there are none.
+        quality: As for `fit_engine`.
+        slips: As for `fit_engine`.
+
+    Raises:
+        EngineError: There are too few labels.
+    """
     labels = weigh_labels(store, collect_labels(store, stage))
     report = fit_stage(stage, labels)
     by = describe_verifier(FittedVerifier([report.fit]))
-    sample = sample_masks(labels, report) if stage == "mv" else sample_pairs(store, labels, report)
-    route = build_route(stage, by, sample, labels, quality=quality, slips=slips)
-    keep_fit(store, report.fit)
-    keep_route(store, route)
-    return EngineFit(report.fit.labels, report.fit.wrong, report.fit.calibration is not None, route)
+    sample = sample_masks(labels, report) if stage == "mv" else sample_pairs(store, labels, report, mask_route)
+    return EngineFit(report.fit, build_route(stage, by, sample, labels, quality=quality, slips=slips))
+
+
+def keep_fits(store: EngineStore, fits: Sequence[EngineFit]) -> None:
+    """Keep fits with their thresholds, all of them or none. Raises EngineError."""
+    with store.database.write():
+        for found in fits:
+            keep_fit(store, found.fit)
+            keep_route(store, found.route)
 
 
 def fit_route(
@@ -133,6 +171,7 @@ def build_route(
         reject_taken=reject.taken,
         reject_bound=reject.bound,
         sources=tuple(sorted(find_open_domains(everything))),
+        slips=slips,
     )
 
 
@@ -145,12 +184,14 @@ def sample_masks(labels: Sequence[LabelledItem], report: FitReport) -> list[Samp
     ]
 
 
-def sample_pairs(store: EngineStore, labels: Sequence[LabelledItem], report: FitReport) -> list[SampledItem]:
+def sample_pairs(
+    store: EngineStore, labels: Sequence[LabelledItem], report: FitReport, route: StageRoute | None
+) -> list[SampledItem]:
     """Take the pairs that were drawn at random and whose masks would all be accepted without a person.
 
-    Such a pair is right if its masks are, and if they cover everything: that is what its label will claim.
+    Such a pair is right if its masks are, and if they cover everything: that is what its label will claim. `route` is
+    that of masks.
     """
-    route = load_route(store, "mv")
     masks = estimate_masks(weigh_labels(store, collect_labels(store, "mv")))
     counts = {summary.pair.key: summary.mask_count for summary in store.iterate_summaries()}
     sample = []

@@ -128,7 +128,7 @@ def describe_work(work: EngineWork) -> list[tuple[str, str, str]]:
     rest, machine = work.rest, work.machine
     basis = f"by {work.answers:,} answers so far" if work.answers else "by usual seconds, for nobody has answered yet"
     interval = f"{format_hours(rest.hours)} ({format_hours(rest.low)} to {format_hours(rest.high)})"
-    people = f"{interval} for {rest.pairs:,} pairs, {basis}" if rest.pairs else "no pair waits for a person"
+    people = f"{interval} for {rest.pairs:,} pairs, {basis}" if rest.pairs else "no pair waits for a person now"
     hours = f"{format_hours(machine.hours)}, " if machine.measured and machine.hours is not None else ""
     return [("left", "people", people), ("left", "machines", f"{hours}{describe_basis(machine)}")]
 

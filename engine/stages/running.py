@@ -7,6 +7,7 @@ from engine.phrases.coarse import build_parent_finder
 from engine.project.ontologies import load_engine_ontology
 from engine.project.stage_runs import MEASURED_STAGES, StageRun, add_stage_run
 from engine.proposing import FIND_NO_PARENT
+from engine.quality.refitting import refit_engine
 from engine.stages.judging import JudgingStage, check_verifier
 from engine.stages.masks import MasksStage
 from engine.stages.media import MediaStage
@@ -40,9 +41,21 @@ def run_stages(context: RunContext, stages: Sequence[Stage], *, until: StageName
         check_verifier(context)
     for stage in stages:
         if stage.name in wanted:
+            if stage.name == "mv" and until == "ev":
+                refit_when_due(context)
             report = stage.run(context)
             keep_speed(context.store, report)
             yield report
+
+
+def refit_when_due(context: RunContext) -> None:
+    """Fit the verifier anew before it judges, where the option "refit" says so and it is due. Raises EngineError.
+
+    A run that ends before coverage is judged leaves it to a later one: pairs that are opened again would stay open.
+    """
+    wanted = context.options.get("verifier") == "fitted" and context.options.get("refit")
+    if wanted and not context.is_out_of_time() and (told := refit_engine(context.store)):
+        context.on_note(told)
 
 
 def keep_speed(store: EngineStore, report: StageReport) -> None:

@@ -1,6 +1,9 @@
 """Fits and thresholds in a data engine's database: kept with their hash, and read back for runs."""
 
+import json
 from dataclasses import asdict
+from time import time
+from typing import Any
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -14,6 +17,11 @@ from engine.verifiers.signals import SignalsVerifier
 from engine.verifiers.verifier import Verifier
 
 STAGES: tuple[Stage, ...] = ("mv", "ev")
+HISTORY = "fit_history"
+_SCHEMA = f"""CREATE TABLE IF NOT EXISTS {HISTORY} (
+    id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL, body TEXT NOT NULL, at REAL NOT NULL
+)"""
+"""Every fit and all thresholds that were ever kept; nothing in it changes."""
 
 
 class StageRoute(EngineValue):
@@ -39,11 +47,18 @@ class StageRoute(EngineValue):
     reject_bound: float = 0.0
     sources: tuple[str, ...] = Field(default=())
     """Domains with labels enough that a model may decide there."""
+    slips: float | None = None
+    """The share of errors that people were taken to let pass; None in folders of before it was kept."""
 
 
 def keep_fit(store: EngineStore, fit: StageFit) -> None:
-    """Keep a fit in the place of the one before. Raises EngineError."""
-    write_value(store.database, f"fitted {fit.stage}", {"fit": asdict(fit), "hash": fit.fingerprint})
+    """Keep a fit: it counts in the place of the one before, which stays in the history. Raises EngineError."""
+    _keep_value(store, f"fitted {fit.stage}", {"fit": asdict(fit), "hash": fit.fingerprint})
+
+
+def has_fit(store: EngineStore, stage: Stage) -> bool:
+    """Return whether a stage was ever fitted. Raises EngineError."""
+    return read_value(store.database, f"fitted {stage}") is not None
 
 
 def load_fit(store: EngineStore, stage: Stage) -> StageFit:
@@ -91,8 +106,12 @@ def load_verifier(store: EngineStore, name: str, stage: Stage) -> Verifier:
 
 
 def keep_route(store: EngineStore, route: StageRoute) -> None:
-    """Keep the thresholds of a stage in the place of those before. Raises EngineError."""
-    write_value(store.database, f"route {route.stage}", route.model_dump(mode="json"))
+    """Keep the thresholds of a stage: they count in the place of those before, which stay in the history.
+
+    Raises:
+        EngineError: Nothing can be written.
+    """
+    _keep_value(store, f"route {route.stage}", route.model_dump(mode="json"))
 
 
 def load_route(store: EngineStore, stage: Stage) -> StageRoute | None:
@@ -105,6 +124,28 @@ def load_route(store: EngineStore, stage: Stage) -> StageRoute | None:
             f"the thresholds of stage {stage!r} in {store.folder} cannot be understood; set them anew with:"
             f" sam3-agent engine fit {store.folder} --stage {stage}"
         ) from error
+
+
+def list_routes(store: EngineStore) -> list[tuple[float, StageRoute]]:
+    """List all thresholds that were ever set, the oldest first, with when, in seconds since 1970.
+
+    Those of before there was a history are absent. Raises EngineError.
+    """
+    with store.database.read_snapshot() as connection:
+        query = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?"
+        if connection.execute(query, (HISTORY,)).fetchone() is None:
+            return []
+        query = f"SELECT at, body FROM {HISTORY} WHERE name LIKE 'route %' ORDER BY id"
+        return [(float(at), StageRoute.model_validate_json(body)) for at, body in connection.execute(query)]
+
+
+def _keep_value(store: EngineStore, name: str, value: Any) -> None:
+    """Make a value the one that counts, and append it to the history of all."""
+    with store.database.write() as connection:
+        connection.execute(_SCHEMA)
+        row = (name, json.dumps(value), time())
+        connection.execute(f"INSERT INTO {HISTORY} (name, body, at) VALUES (?, ?, ?)", row)
+        write_value(store.database, name, value)
 
 
 def load_policy(store: EngineStore) -> StatePolicy:
