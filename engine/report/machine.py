@@ -9,7 +9,7 @@ from typing import Any
 from engine.project.stage_runs import MEASURED_STAGES, StageRun
 from engine.states import PairSummary
 
-TASKS = {"masks": "masks", "mv": "looks at masks", "ev": "looks at coverage"}
+TASKS = {"masks": "masks", "mv": "mask verification", "ev": "exhaustivity verification"}
 """What machines do in each stage."""
 
 
@@ -74,8 +74,9 @@ class MachineRest:
 
     @property
     def hours(self) -> float | None:
-        """Of the stages that a run has measured here; None where work is left and none of it is."""
-        if self.unknown and not self.measured:
+        """Of the stages that a run has measured here; None where work is left and none of it was measured."""
+        is_left = bool(self.unknown) or self.unread > 0
+        if is_left and not self.measured:
             return None
         return sum(self.pairs[run.stage] / run.pairs_per_second for run in self.measured) / 3600
 
@@ -95,16 +96,17 @@ def describe_basis(rest: MachineRest) -> str:
     >>> describe_basis(MachineRest({"masks": 9, "mv": 0, "ev": 0}, {"masks": run}))
     'from the last run on NVIDIA H200 (masks: 2 pairs a second over 30)'
     """
+    if not rest.unknown and not rest.measured and not rest.unread:
+        return "no pair waits for a machine"
     parts = _list_measured(rest.measured)
-    if rest.unknown:
+    if not rest.runs:
+        parts.append("not known yet: no run has ended here")
+    elif rest.unknown:
         stages = " and ".join(TASKS[stage] for stage in rest.unknown)
-        parts.append(f"{stages} not known yet: no run has ended there" if parts else _UNKNOWN)
+        parts.append(f"not known yet for {stages}: no run has done any here")
     if rest.unread:
         parts.append(f"without the pairs of {rest.unread:,} images that are not read yet")
-    return "; ".join(parts) if parts else "no pair waits for a machine"
-
-
-_UNKNOWN = "not known yet: no run has ended here"
+    return "; ".join(parts)
 
 
 def _list_measured(runs: Iterable[StageRun]) -> list[str]:

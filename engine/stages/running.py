@@ -62,7 +62,7 @@ def keep_speed(store: EngineStore, report: StageReport) -> None:
     """Keep how fast a stage was, where it has done pairs and measured that. Raises EngineError."""
     if report.stage in MEASURED_STAGES and report.done > 0 and report.seconds > 0:
         run = StageRun(
-            stage=report.stage,  # type: ignore[arg-type]
+            stage=report.stage,
             pairs=report.done,
             seconds=report.seconds,
             device=report.device,

@@ -9,8 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from agent.cli.main import app
+from engine.pairs import Correction
 from engine.project.beginning import Materials, begin_engine
-from engine.project.stage_runs import StageRun, add_stage_run, find_latest_stage_runs
+from engine.project.stage_runs import MEASURED_STAGES, MeasuredStage, StageRun, add_stage_run, find_latest_stage_runs
 from engine.report.work import describe_work, read_work
 from engine.states import StatePolicy
 from engine.store.store import EngineStore
@@ -31,7 +32,7 @@ def ask_status(folder: Path, *words: str) -> str:
     return done.stdout
 
 
-def make_run(stage: str, pairs: int, seconds: float, device: str = "NVIDIA H200") -> StageRun:
+def make_run(stage: MeasuredStage, pairs: int, seconds: float, device: str = "NVIDIA H200") -> StageRun:
     return StageRun(stage=stage, pairs=pairs, seconds=seconds, device=device, made_by="tiny", at=1.0)
 
 
@@ -68,8 +69,8 @@ def test_hours_are_pairs_by_the_speed_of_the_last_run_of_their_stage(folder: Pat
     assert name == "machines"
     assert told == (
         "1 min, from the last run on NVIDIA H200 (masks: 2 pairs a second over 10);"
-        " from the last run on a processor (looks at masks: 4 pairs a second over 8);"
-        " looks at coverage not known yet: no run has ended there"
+        " from the last run on a processor (mask verification: 4 pairs a second over 8);"
+        " not known yet for exhaustivity verification: no run has done any here"
     )
 
 
@@ -81,17 +82,34 @@ def test_what_people_must_decide_is_left_for_no_machine_but_for_the_coverage_aft
     assert [run.stage for run in work.machine.measured] == ["ev"]
 
 
+def test_a_stage_that_no_run_has_reached_is_told_apart_from_a_folder_without_a_run(folder: Path) -> None:
+    run_engine(folder, until="masks")
+    with EngineStore.open(folder) as store:
+        [_, (_, _, told)] = describe_work(read_work(store, StatePolicy(), None))
+    assert told == "not known yet for mask verification and exhaustivity verification: no run has done any here"
+    run_engine(folder)
+    with EngineStore.open(folder) as store:
+        pairs = [pair.key for pair in store.pairs()]
+        store.append(
+            [Correction(pair=pair, masks=(), groups=(), exhaustive=True, by="human:anna", at=1.0) for pair in pairs]
+        )
+        work = read_work(store, StatePolicy(), None)
+    assert work.machine.hours == 0
+    assert describe_work(work)[1][2] == "no pair waits for a machine"
+
+
 def test_status_says_it_in_words_in_numbers_and_on_the_page(folder: Path, tmp_path: Path) -> None:
     begun = " ".join(ask_status(folder).split())
     assert "no pair waits for a person now" in begun
-    assert "without the pairs of 4 images that are not read yet" in begun
+    assert "not known yet: no run has ended here; without the pairs of 4 images that are not read yet" in begun
+    assert json.loads(ask_status(folder, "--json"))["left"]["machines"]["hours"] is None
     run_engine(folder, deadline=monotonic() - 1)
     assert "not known yet: no run has ended here" in " ".join(ask_status(folder).split())
     left = json.loads(ask_status(folder, "--json"))["left"]
     assert (left["machines"]["hours"], left["machines"]["unknown_stages"]) == (None, ["masks", "mv", "ev"])
     assert left["people"]["hours"] == 0
     with EngineStore.open(folder) as store:
-        for stage in ("masks", "mv", "ev"):
+        for stage in MEASURED_STAGES:
             add_stage_run(store.database, make_run(stage, 1, 3600.0, "<GPU>"))
     left = json.loads(ask_status(folder, "--json"))["left"]
     assert left["machines"]["hours"] == pytest.approx(24)

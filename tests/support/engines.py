@@ -7,7 +7,7 @@ import numpy as np
 import PIL.Image
 
 from engine.stages.running import build_stages, run_stages
-from engine.stages.stage import RunContext, StageReport
+from engine.stages.stage import RunContext, StageName, StageReport
 from engine.store.store import EngineStore
 from sam3_tool import Image, Instances, Sam3, ScriptedBackend
 
@@ -46,13 +46,15 @@ class SteadyBackend(ScriptedBackend):
         self.fingerprint = fingerprint
 
 
-def run_engine(folder: Path, sam3: Sam3 | None = None, **settings: Any) -> tuple[list[StageReport], list[str]]:
-    """Run every stage; return what each did, and the notes."""
+def run_engine(
+    folder: Path, sam3: Sam3 | None = None, *, until: StageName = "ev", **settings: Any
+) -> tuple[list[StageReport], list[str]]:
+    """Run every stage up to `until`; return what each did, and the notes."""
     notes: list[str] = []
     settings = {"on_note": notes.append, **settings}
     with EngineStore.open(folder) as store:
         context = RunContext(store=store, load_sam3=lambda: sam3 or Sam3(SteadyBackend()), **settings)
-        return [*run_stages(context, build_stages(store))], notes
+        return [*run_stages(context, build_stages(store), until=until)], notes
 
 
 def read_image(path: Path) -> Image:
