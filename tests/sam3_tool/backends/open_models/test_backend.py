@@ -149,6 +149,7 @@ def test_embeddings_leave_the_device_and_come_back_whole(with_dino, photo):
 def test_sixteen_bits_change_little(dino_folder, sam2_folder, with_dino, photo):
     narrow = Sam3.load(f"open:{dino_folder},{sam2_folder}", device="cpu", dtype="bfloat16")
     assert narrow.runs_on == "cpu bfloat16"
+    assert narrow.device_name == with_dino.device_name not in ("", "cpu")
     exact, rounded = (sam3.segment(photo, "cat", threshold=0.0) for sam3 in (with_dino, narrow))
     assert rounded.scores[0] == pytest.approx(exact.scores[0], abs=0.1)
     assert len(narrow.refine(photo, [(30, 40)])) == 3

@@ -21,6 +21,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_clicks_boxes_and_masks_are_answered_as_by_the_whole_network(folder, tiny, picture):
     alone = Sam3.load(folder, device="cpu")
     assert (alone.name, alone.runs_on) == (str(folder), "cpu float32")
+    assert alone.device_name == tiny.device_name
     for prompt in ({"points": [(90, 120)]}, {"box": (205, 85, 285, 165)}):
         found, expected = alone.refine(picture, **prompt), tiny.refine(picture, **prompt)
         assert found.rles == expected.rles
