@@ -74,7 +74,7 @@ def refit_engine(store: EngineStore) -> str:
         for summary in store.iterate_summaries(load_policy(store))
     )
     keep_fits(store, fits)
-    told = [describe_change(earlier[found.route.stage], found) for found in fits]
+    told = [describe_refit(earlier[found.route.stage], found) for found in fits]
     return (
         f"{'; '.join(told)}; {reopened:,} pairs that a model had finished are judged again, and a review that is open"
         " takes the new thresholds from its next start on"
@@ -107,7 +107,7 @@ def compute_fits(store: EngineStore, earlier: dict[Stage, EarlierFit]) -> Sequen
     return fits
 
 
-def describe_change(before: EarlierFit, after: EngineFit) -> str:
+def describe_refit(before: EarlierFit, after: EngineFit) -> str:
     """Say what a stage was fitted on, and which thresholds it has and had."""
     told = [f"{after.route.stage}: fitted anew on {after.labels:,} labels ({before.fit.labels:,} before)"]
     for word, now, then in (
