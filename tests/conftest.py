@@ -36,7 +36,7 @@ TOGETHER = {
     "programs": (
         *("evals/test_cli.py", "cases/test_ends.py", "agent/cli/test_chat.py", "agent/cli/test_main.py"),
         *("agent/cli/test_models.py", "demo/test_program.py", "demo/test_two_users.py", "serve/mcp/test_stdio.py"),
-        *("engine/review/test_page.py", "test_passwords.py"),
+        "engine/review/test_page.py",
     ),
     "served": ("mllm/test_served.py", "mllm/test_verifying.py"),
     "trees": ("test_names.py", "test_imports.py"),
