@@ -1,6 +1,5 @@
 """A real Ray: actors that die, two nodes on this machine, and a node that is ended by kill -9."""
 
-import json
 import os
 import signal
 import threading
@@ -18,28 +17,10 @@ from ray.cluster_utils import Cluster  # noqa: E402
 
 from annotate.job import Job  # noqa: E402
 from annotate.shards import read_shard  # noqa: E402
+from tests.ray.conftest import KeepPart  # noqa: E402
 from tests.support.annotating import DEADLY, build_job, write_images  # noqa: E402
 
-ROOT = Path(__file__).parents[2]
-RESULT = Path(__file__).with_name("result.json")
-PATIENT = {
-    "RAY_agent_register_timeout_ms": "300000",
-    "RAY_raylet_start_wait_time_s": "300",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_AUTH_MODE": "disabled",  # it would leave a token in the home folder; these nodes are on this machine alone
-}
-"""A busy machine starts Ray's own processes slowly."""
 measured: dict[str, Any] = {}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def environment() -> Iterator[None]:
-    """What Ray's processes read; and what the job found, once every test has passed."""
-    before = dict(os.environ)
-    os.environ.update(PATIENT, PYTHONPATH=str(ROOT))
-    yield
-    os.environ.clear()
-    os.environ.update(before)
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +57,7 @@ def test_two_nodes_answer_every_image_once_and_an_actor_that_dies_is_replaced(cl
     assert sum("looking for the image" in note for note in notes) == 3
 
 
-def test_a_node_that_is_killed_loses_no_image(cluster: Cluster, tmp_path: Path) -> None:
+def test_a_node_that_is_killed_loses_no_image(cluster: Cluster, tmp_path: Path, keep_part: KeepPart) -> None:
     write_images(tmp_path / "in", 96)
     notes: list[str] = []
     job = build_job(tmp_path / "in", tmp_path / "out", workers=2, pause=0.1, on_note=notes.append)
@@ -99,4 +80,4 @@ def test_a_node_that_is_killed_loses_no_image(cluster: Cluster, tmp_path: Path) 
     assert count_images(job) == [*range(96)]
     assert job.sum_up().errors == {}
     measured["images lost, or there twice"] = 0
-    RESULT.write_text(f"{json.dumps({'ray': ray.__version__, **measured}, indent=1)}\n", encoding="utf-8")
+    keep_part("a run of annotate", measured)
