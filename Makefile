@@ -5,8 +5,6 @@
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
 DEV = $(RUN) --extra dev --group owners --group docs
-# one file's tests stay together, since they share a model or a server; long files come first (tests/conftest.py)
-TESTS = pytest --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 VLLM = .tools/vllm-env
 TRAINER = .tools/trainer-env
 RAY = .tools/ray-env
@@ -26,7 +24,7 @@ try: setup ## answer a query about the example scene
 	$(RUN) sam3-agent segment examples/scene.png "the watermelons above the banana except the largest one"
 
 test: ## run every test, docstring example and block of the documentation
-	$(DEV) $(TESTS)
+	$(DEV) .ci/test
 
 test-vllm: $(VLLM)/made ## drive a real vLLM on a CPU; see tests/vllm/README.md
 	env -u PYTHONDONTWRITEBYTECODE OMP_NUM_THREADS=1 $(VLLM)/bin/python -m pytest tests/vllm
