@@ -10,13 +10,16 @@ from bench.suites.annotation.measuring import measure_kills, write_scenes
 from bench.suites.annotation.program import choose_asker
 from sam3_tool.image import Image
 
+KILLED_IMAGES = 900
+"""So many that the run is still under way when the signal comes, on a slow machine as well."""
+
 
 def test_a_run_that_is_killed_loses_nothing_and_the_benchmark_says_so(tmp_path: Path) -> None:
-    source = write_scenes(tmp_path / "in", 240, size=(32, 24))
+    source = write_scenes(tmp_path / "in", KILLED_IMAGES, size=(32, 24))
     table = measure_kills(source, tmp_path, kills=1)
     [row] = table.rows
     told = dict(zip(table.columns, row, strict=True))
-    assert told["images"] == 240
+    assert told["images"] == KILLED_IMAGES
     assert (told["kills of a worker"], told["lost"], told["twice"], told["torn files"]) == (1, 0, 0, 0)
 
 
