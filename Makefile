@@ -1,6 +1,6 @@
 # `make` alone lists what there is. uv is fetched with pip where it is missing.
 .DEFAULT_GOAL := help
-.PHONY: help setup install try test test-page test-vllm test-trainer test-api test-label-studio test-cvat test-ray test-mcp-inspector soak soak-serve docs web web-check static check
+.PHONY: help setup install try test test-page test-vllm test-trainer test-api test-label-studio test-cvat test-fiftyone test-ray test-mcp-inspector soak soak-serve docs web web-check static check
 
 UV = @uv=$$(.ci/uv) && set -x && "$$uv"
 RUN = $(UV) run --locked
@@ -9,6 +9,7 @@ VLLM = .tools/vllm-env
 TRAINER = .tools/trainer-env
 RAY = .tools/ray-env
 CVAT = .tools/cvat-env
+FIFTYONE = .tools/fiftyone-env
 LABEL_STUDIO = .tools/label-studio-env
 
 help: ## list the commands
@@ -56,6 +57,14 @@ test-cvat: $(CVAT)/made ## load the functions for CVAT as its agent does; see te
 $(CVAT)/made: tests/cvat/requirements.txt pyproject.toml
 	$(UV) venv --quiet --clear --python 3.11 $(CVAT)
 	$(UV) pip install --python $(CVAT) -r tests/cvat/requirements.txt
+	@touch $@
+
+test-fiftyone: $(FIFTYONE)/made ## run the page on FiftyOne in a real one; see tests/fiftyone/README.md
+	OMP_NUM_THREADS=1 $(FIFTYONE)/bin/python -m pytest -n0 tests/fiftyone
+
+$(FIFTYONE)/made: tests/fiftyone/requirements.txt tests/fiftyone/overrides.txt pyproject.toml
+	$(UV) venv --quiet --clear --python 3.11 $(FIFTYONE)
+	$(UV) pip install --python $(FIFTYONE) --override tests/fiftyone/overrides.txt -r tests/fiftyone/requirements.txt
 	@touch $@
 
 test-ray: $(RAY)/made ## drive a real Ray, two nodes on this machine; see tests/ray/README.md
