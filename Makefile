@@ -60,7 +60,7 @@ $(CVAT)/made: tests/cvat/requirements.txt pyproject.toml
 	@touch $@
 
 test-fiftyone: $(FIFTYONE)/made ## run the page on FiftyOne in a real one; see tests/fiftyone/README.md
-	OMP_NUM_THREADS=1 $(FIFTYONE)/bin/python -m pytest -n0 tests/fiftyone
+	OMP_NUM_THREADS=1 $(FIFTYONE)/bin/python -m pytest tests/fiftyone
 
 $(FIFTYONE)/made: tests/fiftyone/requirements.txt tests/fiftyone/overrides.txt pyproject.toml
 	$(UV) venv --quiet --clear --python 3.11 $(FIFTYONE)
