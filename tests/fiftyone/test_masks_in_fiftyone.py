@@ -60,18 +60,16 @@ def paste_masks(detections: Sequence[Any], height: int, width: int) -> np.ndarra
         left, top = round(x * width), round(y * height)
         tall, wide = detection.mask.shape
         mask[top : top + tall, left : left + wide] = detection.mask
-    return mask_rows(masks)
+    return sort_masks(masks)
 
 
-def mask_rows(masks: np.ndarray) -> np.ndarray:
+def sort_masks(masks: np.ndarray) -> np.ndarray:
     """The masks in one order, whatever order they came in."""
     return masks[np.lexsort(masks.reshape(len(masks), -1).T[::-1])]
 
 
-def test_masks_of_a_coco_file_and_by_hand_are_ours_pixel_by_pixel(
-    page: dict[str, Any], result: dict[str, Any]
-) -> None:
-    ours = mask_rows(find_here())
+def test_masks_of_a_coco_file_and_by_hand_are_ours_pixel_by_pixel(page: dict[str, Any], result: dict[str, Any]) -> None:
+    ours = sort_masks(find_here())
     samples = list(page["dataset"])
     assert len(samples) == 2
     from_coco, by_hand = samples
