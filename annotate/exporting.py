@@ -1,10 +1,11 @@
 """Results in the formats of other tools, shard by shard: no more than one shard is in memory."""
 
 import json
+import re
 import tarfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from io import BytesIO
 from pathlib import Path, PurePosixPath
@@ -15,10 +16,13 @@ from agent.core.workspace import Candidate
 from agent.exports import EXPORTERS, ExportAnswer, Exporter, select_exporters
 from agent.exports.answer import GENERATOR_NAME, to_category
 from agent.exports.yolo import build_description, format_corners
+from annotate.errors import SourceError
 from annotate.plan import Plan
 from annotate.shards import Row, ShardFolder, read_shard
 from annotate.sources.base import Item, Listing
 from sam3_tool.errors import ImageError
+from sam3_tool.image_files.file_kinds import find_suffix
+from sam3_tool.image_files.reading import IMAGE_SUFFIXES
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_boxes, decode_mask
 from sam3_tool.system.file_names import sanitize_file_name
@@ -28,6 +32,10 @@ MAX_COCO_MASKS = 100_000
 """With more, COCO is one file for each shard: its readers take a file into memory as a whole."""
 SET_FORMATS = ("parquet", "coco", "yolo-seg", "webdataset")
 """Formats of whole sets. Any other exporter writes one file for each image."""
+YOLO_SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
+"""Endings of the images that every release of Ultralytics reads; it passes over all others without a word."""
+MAX_NAMES = 3
+"""How many names a note gives."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,6 +49,7 @@ class ExportJob:
         on_progress: Is told, in words, what is being written.
         one_file: Whether COCO is one file however many masks there are.
         max_coco_masks: Else it is one up to so many masks.
+        on_note: Is told what is left out, in a sentence.
     """
 
     folder: ShardFolder
@@ -49,6 +58,9 @@ class ExportJob:
     on_progress: Callable[[str], Any] = lambda text: None
     one_file: bool = False
     max_coco_masks: int = MAX_COCO_MASKS
+    on_note: Callable[[str], Any] = lambda text: None
+    _lost: dict[int, str] = field(default_factory=dict, init=False)
+    """Images whose file is gone, or changed, since they were asked about: why, by their place in the plan."""
 
     def write_formats(self, names: Sequence[str]) -> list[Path]:
         """Write every format.
@@ -59,10 +71,19 @@ class ExportJob:
         Raises:
             OSError: Something cannot be written.
             AnnotationError: A shard cannot be read.
+            SourceError: The images are not where they were.
         """
         writers = {"parquet": self._name_shards, "coco": self._write_coco, "yolo-seg": self._write_yolo}
         writers["webdataset"] = self._write_webdataset
-        return [writers[name]() if name in writers else self._write_each_image(name) for name in names]
+        written = [writers[name]() if name in writers else self._write_each_image(name) for name in names]
+        if self._lost:
+            more = f" and {len(self._lost) - MAX_NAMES} more" if len(self._lost) > MAX_NAMES else ""
+            shown = ", ".join([*self._lost.values()][:MAX_NAMES])
+            self.on_note(
+                f"left out of the formats that hold images, as the files can no longer be read: {shown}{more}; the"
+                " parquet files have their masks"
+            )
+        return written
 
     def _name_shards(self) -> Path:
         return self.folder.get_shard_path(0).parent
@@ -117,21 +138,43 @@ class ExportJob:
             (root / part).mkdir(parents=True, exist_ok=True)
         for rows in self._iterate_images("yolo-seg"):
             stem = build_stem(rows[0])
+            if not self._place_image(rows[0], root / "images"):
+                continue
             lines = (
                 f"{names.index(to_category(candidate.phrase))} "
                 f"{format_corners(decode_mask(candidate.rle), (rows[0].width, rows[0].height))}\n"
                 for candidate in build_candidates(rows)
             )
             (root / "labels" / f"{stem}.txt").write_text("".join(lines), encoding="utf-8")
-            self._place_image(rows[0], root / "images" / f"{stem}{_get_suffix(rows[0])}")
         (root / "data.yaml").write_text(build_description(names), encoding="utf-8")
         return root
 
-    def _place_image(self, row: Row, path: Path) -> None:
-        """The image's file, as it is, under another name."""
+    def _place_image(self, row: Row, folder: Path) -> bool:
+        """Put the image's file, as it is or as PNG, beside the others; say whether that could be done."""
+        stem, suffix = build_stem(row), _get_suffix(row.image)
+        if suffix in YOLO_SUFFIXES and (folder / f"{stem}{suffix}").exists():
+            return True
+        if (content := self._read_file(row)) is None:
+            return False
+        suffix = suffix or find_suffix(content)
+        path = folder / f"{stem}{suffix if suffix in YOLO_SUFFIXES else '.png'}"
         if not path.exists():
             with replace_atomically(path) as unfinished:
-                unfinished.write_bytes(self.listing.reader.read_bytes(self._get_item(row)))
+                if suffix == path.suffix:
+                    unfinished.write_bytes(content)
+                else:
+                    self.listing.reader.open_image(self._get_item(row)).to_pil().save(unfinished, "PNG")
+        return True
+
+    def _read_file(self, row: Row) -> bytes | None:
+        """The image's file as it is; None where it is gone since it was asked about. Raises SourceError without any."""
+        try:
+            return self.listing.reader.read_bytes(self._get_item(row))
+        except (ImageError, OSError) as error:
+            if not self.listing.reader.is_there():
+                raise SourceError(f"the images are not in {self.plan.source} any more; bring them back") from error
+            self._lost[row.index] = row.image
+            return None
 
     def _get_item(self, row: Row) -> Item:
         [item] = self.listing.get_items(row.index, row.index + 1)
@@ -150,7 +193,9 @@ class ExportJob:
         return folder
 
     def _add_sample(self, archive: tarfile.TarFile, rows: Sequence[Row]) -> None:
-        key = f"{rows[0].index:09d}"
+        if (content := self._read_file(rows[0])) is None:
+            return
+        key, suffix = f"{rows[0].index:09d}", _get_suffix(rows[0].image) or find_suffix(content) or ".img"
         told = {
             "image": rows[0].image,
             "height": rows[0].height,
@@ -159,7 +204,7 @@ class ExportJob:
             "annotations": [annotation for _, annotation in describe_masks(rows)],
             **({"query": rows[0].phrase, "message": rows[0].message} if rows[0].outcome else {}),
         }
-        _add_member(archive, f"{key}{_get_suffix(rows[0])}", self.listing.reader.read_bytes(self._get_item(rows[0])))
+        _add_member(archive, f"{key}{suffix}", content)
         _add_member(archive, f"{key}.json", json.dumps(told, ensure_ascii=False).encode("utf-8", "replace"))
 
     def _write_each_image(self, name: str) -> Path:
@@ -293,12 +338,18 @@ def _to_json(value: Any) -> str:
 
 def build_stem(row: Row) -> str:
     """The name of an image's files: its number, for two folders may hold files of one name, and its own."""
-    return f"{row.index:09d}-{ExportAnswer.build_stem(row.image)}"
+    return f"{row.index:09d}-{ExportAnswer.build_stem(_drop_parameters(row.image))}"
 
 
-def _get_suffix(row: Row) -> str:
-    suffix = PurePosixPath(sanitize_file_name(row.image)).suffix.lower()
-    return suffix or ".img"
+def _get_suffix(image: str) -> str:
+    """How the image's name ends; "" where that is not how names of images end, as of the row of a parquet file."""
+    suffix = PurePosixPath(sanitize_file_name(_drop_parameters(image))).suffix.lower()
+    return suffix if suffix in IMAGE_SUFFIXES else ""
+
+
+def _drop_parameters(image: str) -> str:
+    """The address of an image without what stands behind its path; any other name as it is."""
+    return re.split(r"[?#]", image, maxsplit=1)[0] if "://" in image else image
 
 
 def _is_newer(target: Path, source: Path) -> bool:

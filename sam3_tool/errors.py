@@ -37,7 +37,7 @@
     └── ToolError               a mistake that the planner can mend, written to it   (agent.core.errors)
 
 Whoever talks to a person catches `UserError` and nothing else. Every other exception is a defect and keeps its
-traceback. No message shows a password that stood in an address.
+traceback. No message shows a password, a signature or a token that stood in an address.
 """
 
 import re
@@ -49,17 +49,30 @@ _USER_INFO = re.compile(
     @""",
     re.VERBOSE,
 )
+_SECRET_PARAMETER = re.compile(
+    r"""([?&;\#](?:
+    [\w.~$%-]{0,64}(?:signature|token|secret|password|passwd|credential|api[_-]?key|access[_-]?key(?:[_-]?id)?)
+    |sig|sas|jwt|auth|authorization|hmac|pwd|subscription-key)=)
+    [^&;\#\s"'<>]+""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""A parameter of an address that lets its bearer in, as clouds sign addresses (AWS, Azure, Google) and others do."""
 
 
 def mask_passwords(text: str) -> str:
-    """Return a text as it may be shown or written: addresses in it have *** in place of a name and a password.
+    """Return a text as it may be shown or written: addresses in it have *** in place of what lets their bearer in.
+
+    That is a name and a password before the host, and signatures and tokens among the parameters.
 
     >>> mask_passwords("https://me:secret@example.org/a.png: allow its host with --allow-url HOST")
     'https://***@example.org/a.png: allow its host with --allow-url HOST'
     >>> mask_passwords("https://example.org:8000/@me/a.png")
     'https://example.org:8000/@me/a.png'
+    >>> mask_passwords("https://example.org/a.png?size=2&X-Amz-Signature=5d672d&token=9f")
+    'https://example.org/a.png?size=2&X-Amz-Signature=***&token=***'
     """
-    return _USER_INFO.sub(r"\1***@", text) if "@" in text else text
+    shown = _USER_INFO.sub(r"\1***@", text) if "@" in text else text
+    return _SECRET_PARAMETER.sub(r"\1***", shown) if "=" in shown and ":/" in shown else shown
 
 
 class Sam3AgentError(Exception):

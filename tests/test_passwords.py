@@ -13,6 +13,7 @@ SECRET = "hunter2-or-so"
 EXAMPLE = Path(__file__).parent.parent / "examples" / "scene.png"
 GOOD = f"https://me:{SECRET}@images.example.org/cat.png"
 SLASHED = f"https://me:{SECRET}/{SECRET}@images.example.org/cat.png"
+SIGNED = f"https://images.example.org/cat.png?size=2&X-Amz-Credential={SECRET}/us&X-Amz-Signature={SECRET}"
 BARE = f"me:{SECRET}@images.example.org"
 
 
@@ -27,6 +28,12 @@ BARE = f"me:{SECRET}@images.example.org"
         ("https://example.org:8443/photos/@me/1.jpg", "https://example.org:8443/photos/@me/1.jpg"),
         ("two: s3://k:s@b/1 s3://k:s@b/2", "two: s3://***@b/1 s3://***@b/2"),
         ("me@example.org asks for step:2@once", "me@example.org asks for step:2@once"),
+        ("https://a.org/b.png?sig=x%2Fy%3D&sp=r", "https://a.org/b.png?sig=***&sp=r"),
+        ("'https://a.org/?a=1;ACCESS_TOKEN=x' is late", "'https://a.org/?a=1;ACCESS_TOKEN=***' is late"),
+        ("https://a.org/#id_token=x&state=1", "https://a.org/#id_token=***&state=1"),
+        ("https:/a.org/b.png?AWSAccessKeyId=x&Signature=y", "https:/a.org/b.png?AWSAccessKeyId=***&Signature=***"),
+        ("https://a.org/?design=1&key=cat&signs=2&token=", "https://a.org/?design=1&key=cat&signs=2&token="),
+        ("is ?token=x one of c:\\d", "is ?token=x one of c:\\d"),
         (
             '{"url": "https://example.org/a", "by": "me@example.org"}',
             '{"url": "https://example.org/a", "by": "me@example.org"}',
@@ -43,6 +50,7 @@ def test_an_address_is_shown_without_a_name_and_a_password(text: str, shown: str
     [
         ("segment", GOOD, "cats"),
         ("segment", SLASHED, "cats"),
+        ("segment", SIGNED, "cats"),
         ("segment", GOOD.replace("https", "http"), "cats"),
         ("segment", GOOD.replace("images.", "["), "cats"),
         ("segment", "named.txt", "cats", "--allow-url", "other.example.org"),
@@ -53,7 +61,10 @@ def test_an_address_is_shown_without_a_name_and_a_password(text: str, shown: str
         ("segment", "scene.png", "cats", "--out", GOOD),
         ("describe", GOOD, "--box", "1,1,9,9", "--out", "new.concept"),
         ("describe", "scene.png", "--mask", GOOD, "--out", "new.concept"),
+        ("describe", SIGNED, "--box", "1,1,9,9", "--out", "new.concept"),
         ("annotate", GOOD, "--phrases", "cat"),
+        ("annotate", SIGNED, "--phrases", "cat"),
+        ("annotate", "signed.txt", "--phrases", "cat"),
         ("annotate", "named.txt", "--phrases", "cat"),
         ("serve", "--allow-url", GOOD),
         ("serve", "--allow-url", BARE),
@@ -67,12 +78,13 @@ def test_no_command_repeats_or_writes_a_password(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "scene.png").symlink_to(EXAMPLE)
-    (tmp_path / "named.txt").write_text(f"{GOOD}\n{SLASHED}\n", encoding="utf-8")
+    (tmp_path / "named.txt").write_text(f"{GOOD}\n{SLASHED}\n{SIGNED}\n", encoding="utf-8")
+    (tmp_path / "signed.txt").write_text(SIGNED, encoding="utf-8")
     done = CliRunner().invoke(app, words)
     assert done.exit_code in (1, 2)
     assert done.output.startswith(("error: ", "Usage: "))
     assert SECRET not in done.output
-    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.name != "named.txt"]
+    files = [path for path in tmp_path.rglob("*") if path.is_file() and path.suffix != ".txt"]
     assert [path for path in files if SECRET.encode() in str(path).encode() + path.read_bytes()] == []
 
 

@@ -312,7 +312,7 @@ def write_exports(
     from annotate.job import raise_output_errors
     from annotate.shards import ShardFolder
 
-    export = ExportJob(ShardFolder(out), plan, listing, display.show_status, one_file)
+    export = ExportJob(ShardFolder(out), plan, listing, display.show_status, one_file, on_note=display.print_note)
     with raise_output_errors(out, InterruptedOutputError):
         paths = export.write_formats(formats)
     return f"{escape_unprintable(str(out))}: {', '.join(path.name for path in paths)}"

@@ -124,15 +124,23 @@ class FolderWalk:
     def _sort_entry(self, entry: "os.DirEntry[bytes]", images: list[bytes], folders: list[bytes]) -> None:
         if entry.name.startswith(b"."):
             self._others += not entry.is_dir(follow_symlinks=False)
-        elif entry.is_dir():
+        elif _is_folder(entry):
             folders.append(entry.name)
         # a link that leads nowhere is an image that is missing, and is told as one
         elif os.fsdecode(os.path.splitext(entry.name)[1]).lower() in IMAGE_SUFFIXES and (
-            entry.is_file() or entry.is_symlink()
+            entry.is_symlink() or entry.is_file()
         ):
             images.append(entry.name)
         else:
             self._others += 1
+
+
+def _is_folder(entry: "os.DirEntry[bytes]") -> bool:
+    """Whether it is a folder, or leads to one; a link that leads to itself, or where nobody may look, is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def _identify_folder(path: bytes) -> tuple[int, int] | None:

@@ -111,6 +111,24 @@ _BASE64_STARTS = ("ivborw0kggo", "/9j/", "r0lgodlh", "uklgr")
 _UTF_16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
+_SUFFIXES = {"PNG": ".png", "JPEG": ".jpg", "GIF": ".gif", "WebP": ".webp", "TIFF": ".tif", "JPEG 2000": ".jp2"}
+"""How the names of readable files end, by what they are."""
+
+
+def find_suffix(content: bytes) -> str:
+    r"""Return how the name of an image file ends that begins so; '' for what is not known.
+
+    >>> find_suffix(b"\x89PNG\r\n\x1a\n"), find_suffix(b"BM\0\0"), find_suffix(b"what?")
+    ('.png', '.bmp', '')
+    """
+    for signature, name in _READABLE:
+        if content.startswith(signature):
+            return _SUFFIXES[name]
+    if content[4:8] == b"ftyp" and content[8:12] in (b"avif", b"avis"):
+        return ".avif"
+    return ".bmp" if content.startswith(b"BM") else ""
+
+
 def describe_file_kind(head: bytes) -> str:
     """Name what a file is, and what to do with it.
 

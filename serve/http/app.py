@@ -117,5 +117,9 @@ def add_middleware(
             expose_headers=["x-request-id", "retry-after", "location", "etag"],
         )
     app.add_middleware(
-        RequestMiddleware, metrics=metrics, is_draining=is_draining, answer_seconds=settings.answer_seconds
+        RequestMiddleware,
+        metrics=metrics,
+        is_draining=is_draining,
+        answer_seconds=settings.answer_seconds,
+        numbers_answers=settings.numbers_answers,
     )

@@ -23,7 +23,7 @@ from sam3_tool.network.fetching import FetchError
 from sam3_tool.overlap import select_non_overlapping
 from sam3_tool.prompts import ConceptPrompt, VisualPrompt
 from sam3_tool.sam3 import Sam3
-from serve.labels.label_config import Control, LabelConfig, parse_label_config
+from serve.labels.label_config import Control, LabelConfig, parse_label_config, resolve_value
 from serve.labels.label_studio_images import LabelStudioImages
 
 log = logging.getLogger(__name__)
@@ -142,7 +142,7 @@ class LabelStudioBackend:
                 raise UsageError("there was no time left for this task; retrieve predictions again for the rest")
             regions = [
                 region
-                for image_name in config.image_values
+                for image_name in config.labelled_images
                 for index, image in self._open_images(task, config, image_name)
                 for region in self._find_labels(image, config, image_name, index)
             ]
@@ -193,12 +193,12 @@ class LabelStudioBackend:
     def _open_images(self, task: TaskEntry, config: LabelConfig, image_name: str) -> list[tuple[int | None, Image]]:
         """The images that an `<Image>` tag shows: one, or those of a list with their numbers in it."""
         named = config.image_values[image_name]
-        value = task.data.get(named[1:]) if named.startswith("$") else named
+        value = resolve_value(named, task.data)
         values = value if isinstance(value, list) else [value]
         urls = [url for url in values if isinstance(url, str) and url]
         if not urls or len(urls) < len(values):
             raise UsageError(f"the task has no image under {named!r}")
-        images = [Image.read(self.images.read(url), max_pixels=self.max_pixels) for url in urls]
+        images = [Image.read(self.images.read(url, task=task.id), max_pixels=self.max_pixels) for url in urls]
         return [*enumerate(images)] if isinstance(value, list) else [(None, images[0])]
 
     def _find_labels(

@@ -17,13 +17,15 @@ DEADLINE = 20.0
 """Seconds for an image, whatever keeps the connection alive."""
 _JWT = re.compile(r"[\w-]+\.[\w-]+\.[\w-]+")
 """A personal access token of Label Studio; a legacy one has no dots."""
+_CLOUD_STORAGE = re.compile(r"(s3|gs|azure-blob)://")
+"""What Label Studio itself fetches for its users, from the cloud storages of a project."""
 
 
 @dataclass(frozen=True)
 class LabelStudioImages:
-    """Fetches what tasks name: a path of Label Studio, or the image itself as a data URL.
+    """Fetches what tasks name: a path of Label Studio, what lies in a cloud storage of its, or a data URL.
 
-    A key goes to the server of `url` alone: other hosts and redirects are refused.
+    A key goes to the server of `url` alone. Other hosts, and redirects to them, are left to `fetch_elsewhere`.
 
     Raises:
         UsageError: `url` is no address, or `api_key` has letters that no key has. The message does not show it.
@@ -49,18 +51,19 @@ class LabelStudioImages:
         if not re.fullmatch(r"[!-~]*", self.api_key):
             raise UsageError("LABEL_STUDIO_API_KEY has spaces or letters that no key has")
 
-    def read(self, value: str) -> bytes:
+    def read(self, value: str, *, task: int | str | None = None) -> bytes:
         """Return the content of the image that a task names.
 
         Args:
-            value: A path, a URL or a data URL.
+            value: A path, a URL, a data URL, or the address of an object in a cloud storage, e.g. s3://BUCKET/KEY.
+            task: The number of the task, without which Label Studio gives out nothing of a cloud storage.
 
         Raises:
             UsageError: It is none of Label Studio's images, or it cannot be fetched.
         """
         if value.startswith("data:"):
             return self._decode_data_url(value)
-        url = self.find_url(value)
+        url = self.find_url(value, task=task)
         if url is not None:
             return self._fetch(url)
         if self.fetch_elsewhere is not None and re.match("https?://", value):
@@ -69,11 +72,13 @@ class LabelStudioImages:
             raise UsageError("LABEL_STUDIO_URL is not set where the server was started, so no image can be fetched")
         raise UsageError(f"only images that lie in Label Studio itself are fetched, under {self.url}/data/")
 
-    def find_url(self, value: str) -> str | None:
-        """Return the address of an image in Label Studio; None for whatever lies elsewhere."""
+    def find_url(self, value: str, *, task: int | str | None = None) -> str | None:
+        """Return the address of an image in Label Studio; None for whatever lies elsewhere. Arguments: as of `read`."""
         home = self.url.rstrip("/")
         own = urlsplit(home)
         files = f"{own.path}/data/"
+        if home and _CLOUD_STORAGE.match(value) and re.fullmatch("[0-9]{1,18}", str(task)):
+            return f"{home}/tasks/{task}/resolve/?fileuri={base64.urlsafe_b64encode(value.encode()).decode()}"
         if not home or not value.startswith(("/", "http://", "https://")):
             return None
         try:
@@ -100,10 +105,13 @@ class LabelStudioImages:
                 httpx2.Client(follow_redirects=False, trust_env=False, timeout=self.seconds) as client,
                 client.stream("GET", url, headers=self._build_headers(client)) as answer,
             ):
-                self._check_answer(answer)
-                return self._read_body(answer, until)
+                if self.fetch_elsewhere is None or not answer.has_redirect_location:
+                    self._check_answer(answer)
+                    return self._read_body(answer, until)
+                target = urljoin(url, answer.headers["location"])
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise UsageError(f"Label Studio cannot be asked for the image ({type(error).__name__})") from error
+        return self.fetch_elsewhere(target)  # which gets no key
 
     def _build_headers(self, client: httpx2.Client) -> dict[str, str]:
         if not self.api_key:
@@ -118,7 +126,10 @@ class LabelStudioImages:
 
     def _check_answer(self, answer: httpx2.Response) -> None:
         if answer.is_redirect:
-            raise UsageError("Label Studio says that the image lies elsewhere, and no redirect is followed")
+            raise UsageError(
+                "Label Studio says that the image lies elsewhere, and no redirect is followed to a host that --allow-url"
+                " does not name"
+            )
         if answer.status_code in (401, 403):
             raise UsageError(f"Label Studio refuses the image ({answer.status_code}); see LABEL_STUDIO_API_KEY")
         if answer.status_code != 200:

@@ -67,7 +67,8 @@ class MaskAnswer:
 def encode_preview(image: Image) -> ImageContent:
     """Encode an image as JPEG, for eyes and language models."""
     content = io.BytesIO()
-    image.to_pil().save(content, "JPEG", quality=JPEG_QUALITY)
+    # at full resolution of colour too: outlines are one pixel wide, and colours tell masks apart
+    image.to_pil().save(content, "JPEG", quality=JPEG_QUALITY, subsampling="4:4:4")
     return ImageContent(data=base64.b64encode(content.getvalue()).decode(), mime_type="image/jpeg")
 
 

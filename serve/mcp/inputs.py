@@ -72,7 +72,10 @@ def _read_uri(uri: str, folder: Folder | None, max_bytes: int) -> ImageFile:
     if scheme == "data":
         return ImageFile(decode_data(uri, max_bytes))
     if scheme == "file":
-        parts = urlsplit(uri.strip())
+        try:
+            parts = urlsplit(uri.strip())
+        except ValueError as error:  # half a pair of brackets
+            raise ToolError("`uri` is no file: URI; write it as file:///folder/image.png.") from error
         if parts.netloc not in ("", "localhost"):
             raise ToolError("A file: URI names a file of this server, so it has no host: file:///folder/image.png.")
         return _read_path(url2pathname(parts.path), folder, max_bytes)

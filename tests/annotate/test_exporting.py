@@ -1,19 +1,26 @@
 """Results in other tools' formats hold exactly the masks of the shards."""
 
+import io
 import json
+import shutil
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import PIL.Image
+import pyarrow as pa
 import pytest
 import yaml
+from pyarrow import parquet
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
 from agent.core.errors import UsageError
-from annotate.exporting import ExportJob, parse_formats
+from annotate.errors import SourceError
+from annotate.exporting import ExportJob, build_stem, parse_formats
 from annotate.job import Job
+from annotate.shards import Row
 from annotate.workers.worker import ShardWorker, Unit
 from tests.support.annotating import SIZE, build_job, write_images
 
@@ -24,9 +31,12 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Job:
     root = tmp_path_factory.mktemp("exports")
     write_images(root / "in", 10)
     (root / "in" / "0004.png").write_bytes(b"")
-    job = build_job(root / "in", root / "out", shard=4)
+    return answer_all(build_job(root / "in", root / "out", shard=4))
+
+
+def answer_all(job: Job) -> Job:
     worker = ShardWorker(job.setup)
-    for number in range(3):
+    for number in range(job.plan.shards):
         start, stop = job.plan.get_range(number)
         worker.run_unit(Unit(number, tuple(job.listing.get_items(start, stop)), stop - start))
     return job
@@ -78,6 +88,63 @@ def test_yolo_and_webdataset_hold_the_files_as_they_are(finished: Job) -> None:
     assert told["image"] == "0003.png"
     assert told["presence"] == {"cup": pytest.approx(0.9), "hat": 0.0}
     assert [annotation["phrase"] for annotation in told["annotations"]] == ["cup"]
+
+
+@pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Job:
+    """A PNG, a JPEG and a GIF in a parquet file, whose rows are named like no image."""
+    root = tmp_path_factory.mktemp("packed")
+    contents = []
+    for kind in ("PNG", "JPEG", "GIF"):
+        file = io.BytesIO()
+        PIL.Image.new("RGB", SIZE[::-1], (9, 9, 9)).save(file, kind)
+        contents.append(file.getvalue())
+    parquet.write_table(pa.table({"image": contents}), root / "set.parquet")
+    return answer_all(build_job(root / "set.parquet", root / "out", shard=4))
+
+
+def test_images_without_a_name_of_their_own_are_named_as_their_readers_need_it(packed: Job) -> None:
+    yolo, tars = export(packed, "yolo-seg,webdataset")
+    images = sorted((yolo / "images").iterdir())
+    assert [path.suffix for path in images] == [".png", ".jpg", ".png"]
+    read = [PIL.Image.open(io.BytesIO(path.read_bytes())) for path in images]
+    assert [image.format for image in read] == ["PNG", "JPEG", "PNG"]
+    assert [path.stem for path in images] == [path.stem for path in sorted((yolo / "labels").iterdir())]
+    with tarfile.open(tars / "shard-000000.tar") as archive:
+        held = [name for name in archive.getnames() if not name.endswith("json")]
+    assert held == ["000000000.png", "000000001.jpg", "000000002.gif"]
+
+
+@pytest.mark.parametrize(
+    ("image", "stem"),
+    [
+        ("https://a.org/b/c.final.jpg?sig=***&v=1.2", "000000007-c.final"),
+        ("s3://bucket/c.jpg#1", "000000007-c"),
+        ("c?.jpg", "000000007-c_"),
+        ("set.parquet#3", "000000007-set.parquet#3"),
+    ],
+)
+def test_nothing_of_an_address_but_its_path_is_in_the_name_of_a_file(image: str, stem: str) -> None:
+    assert build_stem(Row(7, image)) == stem
+
+
+def test_an_image_that_is_gone_is_left_out_and_the_others_are_there(tmp_path: Path) -> None:
+    write_images(tmp_path / "in", 3)
+    job = answer_all(build_job(tmp_path / "in", tmp_path / "out", shard=4))
+    (tmp_path / "in" / "0001.png").unlink()
+    said: list[str] = []
+    yolo, tars, each = export(job, "yolo-seg,webdataset,label-studio", on_note=said.append)
+    for folder in (yolo / "images", yolo / "labels", each / "000000"):
+        assert [path.name[:9] for path in sorted(folder.iterdir())] == ["000000000", "000000002"]
+    with tarfile.open(tars / "shard-000000.tar") as archive:
+        assert len(archive.getnames()) == 4
+    assert said == [
+        "left out of the formats that hold images, as the files can no longer be read: 0001.png; the parquet files have"
+        " their masks"
+    ]
+    shutil.rmtree(tmp_path / "in")
+    with pytest.raises(SourceError, match=r"the images are not in .* any more"):
+        export(job, "webdataset,yolo-seg")
 
 
 def test_an_installed_exporter_writes_a_file_for_each_image(finished: Job) -> None:

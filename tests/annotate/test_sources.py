@@ -51,10 +51,12 @@ def test_a_folder_of_any_names_is_listed_once_and_in_order(tmp_path: Path) -> No
     (root / "z" / "loop").symlink_to(root, target_is_directory=True)
     (root / "again").symlink_to("z", target_is_directory=True)
     (root / "gone.png").symlink_to("nowhere.png")
+    for name in ("itself", "itself.png"):
+        (root / name).symlink_to(name)
     listing = open_listing(root)
-    top = [b"B.png", b"a b.png", b"caf\xe9.PNG", b"gone.png", b"two\nlines.png"]
+    top = [b"B.png", b"a b.png", b"caf\xe9.PNG", b"gone.png", b"itself.png", b"two\nlines.png"]
     assert read_names(listing) == [*top, b"again/1.webp", b"again/deep/0.jpeg"]
-    assert listing.notes == ("3 of the files there are not named like images, and are passed over",)
+    assert listing.notes == ("4 of the files there are not named like images, and are passed over",)
     assert open_listing(root).digest == listing.digest
     assert read_names(open_listing(root, limit=2)) == top[:2]
     (root / "a b.png").write_bytes(b"xy")

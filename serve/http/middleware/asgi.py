@@ -34,7 +34,13 @@ class RequestMiddleware:
     """Gives a request its number, counts it, and answers what no route has foreseen."""
 
     def __init__(
-        self, app: App, *, metrics: Metrics, is_draining: Callable[[], bool], answer_seconds: float = 60.0
+        self,
+        app: App,
+        *,
+        metrics: Metrics,
+        is_draining: Callable[[], bool],
+        answer_seconds: float = 60.0,
+        numbers_answers: bool = True,
     ) -> None:
         """Wrap an application.
 
@@ -43,9 +49,10 @@ class RequestMiddleware:
             metrics: Are told of each request.
             is_draining: Whether the server is about to end: then clients shall open a connection elsewhere.
             answer_seconds: For which a client may read nothing of an answer.
+            numbers_answers: Whether the number is a header of the answer.
         """
         self._app, self._metrics, self._is_draining = app, metrics, is_draining
-        self._answer_seconds = answer_seconds
+        self._answer_seconds, self._numbers_answers = answer_seconds, numbers_answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -54,7 +61,8 @@ class RequestMiddleware:
             return
         request_id = _choose_request_id(scope["headers"])
         scope.setdefault("state", {})["request_id"] = request_id
-        own_headers = [(b"x-request-id", request_id.encode()), *SECURITY_HEADERS]
+        number = [(b"x-request-id", request_id.encode())] if self._numbers_answers else []
+        own_headers = [*number, *SECURITY_HEADERS]
         began, status = time.perf_counter(), 0
 
         async def send_marked(message: Message) -> None:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import json
 import logging
 
 import numpy as np
@@ -124,6 +125,36 @@ def test_what_there_is_no_time_for_is_left_for_the_next_call():
     first, second = make_backend(seconds=-1).predict(make_request(SMART, {"image": encode_image()}, {}))
     assert "retrieve predictions again" in first["error"]
     assert "result" not in second
+
+
+@pytest.mark.parametrize(
+    ("value", "data"),
+    [
+        ("$image", {"$undefined$": "IMAGE"}),  # it was imported before the project had a labelling interface
+        ("$photo.urls[1]", {"photo": {"urls": ["", "IMAGE"]}}),
+        ("$my-image", {"my-image": "IMAGE"}),
+        ("$a.b", {"a.b": "IMAGE"}),
+        ("data:image/jpeg;base64,$held", {"held": "CONTENT"}),
+    ],
+)
+def test_an_image_is_found_wherever_a_tag_may_say_that_it_is(value, data):
+    config = make_config(make_tag("Brushlabels", "Cat", image=" image , other")).replace("$image", value)
+    task = json.loads(json.dumps(data).replace("IMAGE", encode_image()).replace("CONTENT", encode_image()[23:]))
+    [prediction] = make_backend().predict(make_request(config, task))
+    assert [region["to_name"] for region in prediction["result"]] == ["image"]
+
+
+@pytest.mark.parametrize("value", ["$photo.urls[9]", "$photo.urls.x", "$photo.urls[0].y", "$photo", "$gone", "$", ""])
+def test_a_task_without_the_image_that_a_tag_names_is_said_to_have_none(value):
+    config = make_config(make_tag("BrushLabels", "Cat")).replace("$image", value)
+    [prediction] = make_backend().predict(make_request(config, {"photo": {"urls": ["a"]}}))
+    assert prediction["error"] == f"the task has no image under {value!r}"
+
+
+def test_an_image_without_labels_of_its_own_need_not_be_there():
+    config = make_config(make_tag("BrushLabels", "Cat"), '<Image name="before" value="$before"/>')
+    [prediction] = make_backend().predict(make_request(config, {"image": encode_image()}))
+    assert len(prediction["result"]) == 1
 
 
 def test_each_control_labels_the_image_that_it_is_for():

@@ -9,6 +9,7 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
+from label_studio_sdk._extensions.label_studio_tools.core.utils.io import encode_presign_fileuri
 
 from agent import UsageError
 from serve.labels.label_studio_images import LabelStudioImages
@@ -25,6 +26,8 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
         elif self.path == "/data/upload/1/cat.png":
             self._send(200, b"pixels" * 10)
+        elif self.path.startswith("/tasks/7/resolve/"):
+            self._send(200, b"stored")
         elif self.path == "/data/upload/1/slow.png":
             self._drip()
         else:
@@ -117,10 +120,23 @@ def test_nobody_else_is_asked_for_an_image(servers, home, value):
     assert own.seen == other.seen == []
 
 
-def test_a_redirect_is_not_followed(servers, home):
+def test_a_redirect_is_left_to_what_fetches_from_other_hosts(servers, home):
     with pytest.raises(UsageError, match="no redirect is followed"):
         LabelStudioImages(home, "key").read("/data/upload/1/away.png")
+    fetched = []
+    images = LabelStudioImages(home, "key", fetch_elsewhere=lambda url: fetched.append(url) or b"elsewhere")
+    assert images.read("/data/upload/1/away.png") == b"elsewhere"
+    assert fetched == [servers[0].elsewhere]
     assert servers[1].seen == []
+
+
+def test_what_lies_in_a_cloud_storage_is_asked_of_label_studio(servers, home):
+    images, address = LabelStudioImages(home, "key"), "s3://bucket/a b/cat?.png"
+    assert images.read(address, task=7) == b"stored"
+    assert servers[0].seen == [(f"/tasks/7/resolve/?fileuri={encode_presign_fileuri(address)}", "Token key")]
+    for task in (None, "7/../8", "", -1):
+        with pytest.raises(UsageError, match="only images that lie in Label Studio itself"):
+            images.read(address, task=task)
 
 
 @pytest.mark.parametrize(

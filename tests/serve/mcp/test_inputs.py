@@ -42,6 +42,12 @@ def test_what_is_no_base64_is_refused(text):
         decode_data(text, 10_000)
 
 
+@pytest.mark.parametrize("uri", ["file://[", "file://[::1", "file://elsewhere/a.png", "ftp://x/a.png", "cat.png"])
+def test_a_uri_that_names_no_file_is_refused(uri):
+    with pytest.raises(ToolError, match="file:"):
+        read_image_source(OpenImage(uri=uri), None, max_bytes=100)
+
+
 @pytest.mark.parametrize("size", [2049, 10**6])
 def test_data_beyond_the_limit_is_refused(size):
     with pytest.raises(ToolError, match="make the image smaller"):
