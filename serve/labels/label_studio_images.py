@@ -127,8 +127,8 @@ class LabelStudioImages:
     def _check_answer(self, answer: httpx2.Response) -> None:
         if answer.is_redirect:
             raise UsageError(
-                "Label Studio says that the image lies elsewhere, and no redirect is followed to a host that --allow-url"
-                " does not name"
+                "Label Studio says that the image lies elsewhere, and no redirect is followed to a host that"
+                " --allow-url does not name"
             )
         if answer.status_code in (401, 403):
             raise UsageError(f"Label Studio refuses the image ({answer.status_code}); see LABEL_STUDIO_API_KEY")
