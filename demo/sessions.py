@@ -14,7 +14,7 @@ from agent.conversation.events import Event as ConversationEvent
 from agent.conversation.events import count_image_bytes
 from agent.core.episode import Episode
 from demo.album.entries import EMPTY_ALBUM, Album
-from demo.remarks import MAX_REMARKS, NoteKind, Remark
+from demo.remarks import MAX_REMARKS, NoteKind, Remark, describe_words
 from demo.talk.branches import BranchTree
 from demo.talk.pending import PendingAnswer
 from demo.talk.ways import TurnInfo
@@ -132,7 +132,7 @@ class Session:
         held = {id(event) for event in conversation.events}
         undone = self.conversation.events[self.conversation.cursor :]
         return [
-            Remark(self.position, event.task.query, "", "undone", self._get_last_event(), event)
+            Remark(self.position, describe_words(event), "", "undone", self._get_last_event(), event)
             for event in undone
             if isinstance(event, Episode) and id(event) not in held
         ]

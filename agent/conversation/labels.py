@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from agent.core.episode import Decision, Episode, Observation, Step, Task
 from agent.core.errors import ConversationError
 from agent.core.text.english import format_ids, format_mask_count
+from agent.core.text.sanitizing import drop_unprintable
 from agent.core.workspace import Candidate, Workspace
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_boxes
 
@@ -51,7 +52,7 @@ def clean_label(label: str) -> str:
         >>> clean_label("  ripe\n melon ")
         'ripe melon'
     """
-    name = "".join(letter for letter in " ".join(label.split()) if letter.isprintable())
+    name = drop_unprintable(label)
     if len(name) > MAX_LABEL_LENGTH:
         raise ConversationError(f"a class has a name of up to {MAX_LABEL_LENGTH} letters, and this one has {len(name)}")
     return name

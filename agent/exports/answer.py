@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from agent.core.text.sanitizing import drop_unprintable
 from agent.core.workspace import Candidate
 from sam3_tool.image import Image
 from sam3_tool.image_files.reading import FORMATS
@@ -161,8 +162,7 @@ def get_category(candidate: Candidate) -> str:
 
 def to_category(phrase: str) -> str:
     """On one line, without what is no letter to any format."""
-    line = " ".join(phrase.split())
-    return "".join(letter for letter in line if letter.isprintable()) or DEFAULT_CATEGORY
+    return drop_unprintable(phrase) or DEFAULT_CATEGORY
 
 
 def to_json_bytes(content: object) -> bytes:

@@ -162,24 +162,39 @@ class AlbumActions:
             raise ConversationError(f"there may be up to {MAX_CLASSES} classes, and these are {len(clean)}")
         return self.change_album(session_id, lambda album: replace(album, classes=tuple(clean)))
 
-    def rename_class(self, session_id: str, old: str, new: str) -> Session:
+    def rename_class(self, session_id: str, old: str, new: str) -> str:
         """Give another class to every mask of a class, in all images; each image's undo takes it back there.
 
-        Raises ConversationError.
+        Args:
+            session_id: Whose images they are.
+            old: The class.
+            new: Its name from now on.
+
+        Returns:
+            A sentence where there is a class of the new name already, so that the two are one now; else ''.
+
+        Raises:
+            ConversationError: The name is none, or an answer is under way; then nothing was changed.
         """
         name = clean_label(new)
         if not name:
             raise ConversationError("a class has a name of a letter or more")
-        album = self.sessions[session_id].album
+        session = self.sessions[session_id]
+        if session.pending_answer is not None:
+            raise ConversationError(WAIT_MESSAGE)  # before any image is changed
+        album, conversation = session.album, session.conversation
+        known = album.list_classes([] if conversation is None else conversation.workspace.pick(conversation.selected))
         for entry in album.entries:
             if entry.id == album.current or any(get_category(candidate) == old for candidate in entry.answer):
                 self.edit_entry(session_id, entry.id, lambda conversation: relabel_class(conversation, old, name))
-        return self.change_album(
+        self.change_album(
             session_id,
             lambda latest: replace(
-                latest, classes=tuple(dict.fromkeys(name if known == old else known for known in latest.classes))
+                latest, classes=tuple(dict.fromkeys(name if each == old else each for each in latest.classes))
             ),
         )
+        is_joined = name != old and name in known
+        return f"{old} is part of {name} now; undo takes that back, image by image." if is_joined else ""
 
     def edit_entry(self, session_id: str, entry_id: int, change: Callable[[Conversation], Conversation]) -> None:
         """Make a turn by hand about an image, whether it is shown or not. Raises UserError."""

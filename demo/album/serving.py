@@ -61,8 +61,8 @@ def _do_request(actions: Actions, upload_folder: Path, request: Request) -> tupl
         case ClassesRequest():
             actions.album.set_classes(session_id, request.names)
         case RenameRequest():
-            actions.album.rename_class(session_id, request.old, request.new)
-            return [], {"redraw": True}
+            joined = actions.album.rename_class(session_id, request.old, request.new)
+            return [joined] if joined else [], {"redraw": True}
         case OptionsRequest():
             actions.album.set_options(session_id, colours_by_class=request.by_class, tolerance=request.tolerance)
             return [], {"redraw": True}

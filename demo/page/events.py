@@ -27,9 +27,10 @@ from sam3_tool.errors import UserError
 _serial = count(1)
 STATE_INTERVAL = 2.0
 """Seconds between two looks at models that are being loaded."""
-RECALL_SESSION_JS = "() => [sessionStorage.getItem('sam3-agent') || '']"
+RECALL_SESSION_JS = "() => { try { return [sessionStorage.getItem('sam3-agent') || '']; } catch { return ['']; } }"
 STORE_SESSION_JS = """(id, query) => {
-  sessionStorage.setItem('sam3-agent', id);
+  window.sam3Memory ??= new Map();
+  try { sessionStorage.setItem('sam3-agent', id); } catch { window.sam3Memory.set('sam3-agent', id); }
   window.dispatchEvent(new CustomEvent('sam3-question', { detail: query }));
 }"""
 CHOOSE_MODELS_JS = """(planner, sam3) => {

@@ -17,7 +17,7 @@ from agent.core.workspace import Candidate
 from agent.planners.chat.views import draw_overlay
 from agent.report.html import format_arguments
 from agent.report.tracks import draw_tracks
-from demo.remarks import Remark
+from demo.remarks import Remark, describe_words
 from demo.requests import ShownStep
 from demo.sessions import Session
 from demo.studio.rows import encode_data_url
@@ -198,7 +198,7 @@ def _format_query(query: str, *, by_hand: bool = False, is_undone: bool = False)
 
 def _format_turn(place: int, episode: Episode, session: Session, *, is_undone: bool) -> Iterator[Entry]:
     by_hand = episode.task.by_hand
-    query = _format_query(episode.task.query, by_hand=by_hand, is_undone=is_undone)
+    query = _format_query(describe_words(episode), by_hand=by_hand, is_undone=is_undone)
     yield query if is_undone else {**query, **_describe_ways(place, episode, session)}
     if is_undone:
         return

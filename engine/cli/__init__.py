@@ -14,6 +14,7 @@ from engine.cli.review import review_engine
 from engine.cli.run import run_engine
 from engine.cli.status import print_engine_status
 from engine.cli.take import take_engine_corrections
+from engine.cli.undo import undo_engine_answers
 
 app = typer.Typer(
     help="Label many images with models and people in turns: exhaustively verified masks for phrases.",
@@ -28,6 +29,7 @@ app.command("fit")(fit_stage_of_engine)
 app.command("audit")(audit_engine)
 app.command("review")(review_engine)
 app.command("take")(take_engine_corrections)
+app.command("undo")(undo_engine_answers)
 app.command("status")(print_engine_status)
 app.command("forget")(forget_engine_image)
 

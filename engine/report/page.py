@@ -14,8 +14,9 @@ from engine.quality.measures.describing import STAGE_NAMES, describe_quality
 from engine.quality.measures.summary import QualityReport
 from engine.quality.measures.verifiers import VerifierScore
 from engine.report.curves import HEIGHT, WIDTH, Chart, Curve, draw_line
-from engine.report.machine import describe_basis
-from engine.report.work import EngineWork, count_finished, format_hours
+from engine.report.work import EngineWork, count_finished
+from engine.review.team.estimate import format_hours
+from engine.review.team.machine import describe_basis
 
 TASKS = {"mv": "looks at a mask", "ev": "looks at the coverage of a pair", "correct": "corrections"}
 DECIDERS = {"human": "by people alone", "model": "with a model"}

@@ -5,20 +5,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 from engine.errors import EngineError
 from engine.pairs import Correction, Judgement
-from engine.project.stage_runs import find_latest_stage_runs
-from engine.report.machine import MachinePairs, MachineRest, describe_basis
 from engine.review.desk import QUEUE_FILE
 from engine.review.queue.opinions import choose_wanted
 from engine.review.queue.tables import Answer
-from engine.review.team.estimate import Estimate, estimate_rest
+from engine.review.team.estimate import Estimate, estimate_rest, format_hours
+from engine.review.team.machine import MachinePairs, MachineRest, build_machine_rest, describe_machine_rest
 from engine.states import PairSummary, StatePolicy
-from engine.store.files import count_files
 from engine.store.store import EngineStore
 
 
@@ -63,9 +60,7 @@ def read_work(store: EngineStore, policy: StatePolicy, wage: float | None) -> En
             finished.append((latest[summary.pair.key, who], who))
     answers = read_answers(store.folder / QUEUE_FILE)
     rest = estimate_rest(pairs, missing, waiting, answers, wage)
-    unread = count_files(store.database)[1]
-    machine_rest = MachineRest(machine.count_open(), find_latest_stage_runs(store.database), unread)
-    return EngineWork(rest, machine_rest, len(answers), tuple(sorted(finished)))
+    return EngineWork(rest, build_machine_rest(store, machine), len(answers), tuple(sorted(finished)))
 
 
 def find_latest_times(store: EngineStore) -> dict[tuple[str, str], float]:
@@ -129,14 +124,4 @@ def describe_work(work: EngineWork) -> list[tuple[str, str, str]]:
     basis = f"by {work.answers:,} answers so far" if work.answers else "by usual seconds, for nobody has answered yet"
     interval = f"{format_hours(rest.hours)} ({format_hours(rest.low)} to {format_hours(rest.high)})"
     people = f"{interval} for {rest.pairs:,} pairs, {basis}" if rest.pairs else "no pair waits for a person now"
-    hours = f"{format_hours(machine.hours)}, " if machine.measured and machine.hours is not None else ""
-    return [("left", "people", people), ("left", "machines", f"{hours}{describe_basis(machine)}")]
-
-
-def format_hours(hours: float) -> str:
-    """Say how long something takes, as the page of the review does.
-
-    >>> format_hours(0.51), format_hours(12.34)
-    ('31 min', '12.3 h')
-    """
-    return f"{ceil(60 * hours)} min" if hours < 1 else f"{hours:,.1f} h"
+    return [("left", "people", people), ("left", "machines", describe_machine_rest(machine))]

@@ -12,7 +12,7 @@ from engine.media.images import EngineImage
 from engine.pairs import Entry, Judgement, LogRecord, Pair, Proposal, Reproposal, Withdrawal
 from engine.quality.auditing import AUDIT_SHARE, is_audited, is_model_label, read_audit_sample
 from engine.review.entries import build_version, check_choice, name_person, parse_number, read_content, to_entries
-from engine.review.queue.opinions import choose_wanted
+from engine.review.queue.opinions import OpinionChoice, choose_wanted
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewItem, NewOpinion, Opinion, QueueItem
 from engine.states import PairDecision, PairState, PairSummary, StatePolicy, move_entry
@@ -86,7 +86,7 @@ class ReviewDesk:
         learn: Learner = learn_nothing,
     ) -> None:
         self.store, self.queue = store, queue
-        self._policy, self._rank, self._learn = policy, rank, learn
+        self.policy, self._rank, self._learn = policy, rank, learn
         self._lock = RLock()
         self._audit, self._withdrawn = read_audit_sample(store), read_withdrawn_phrases(store.database).keys()
         self._changes, self._version = ChangeFinder(), read_data_version(store.database)
@@ -107,7 +107,7 @@ class ReviewDesk:
             self.queue.close_all()
             self.queue.close_outdated(proposals)
             count = 0
-            summaries = self.store.iterate_summaries(self._policy)
+            summaries = self.store.iterate_summaries(self.policy)
             while page := list(islice(summaries, PAGE)):
                 items = [
                     item
@@ -201,6 +201,19 @@ class ReviewDesk:
             if any(opinion.choice == "flag" for opinion in undone):  # all pairs of the phrase are asked about again
                 self.synchronize()
         return [opinion.item for opinion in undone]
+
+    def withdraw_opinions(self, chosen: OpinionChoice) -> list[QueueItem]:
+        """Take back answers of a person, also those that are too many or too old for `undo_opinions`.
+
+        Args:
+            chosen: Which ones.
+
+        Returns:
+            Their items, which wait for whoever comes next.
+        """
+        withdrawn = self.queue.withdraw_opinions(chosen)
+        self.synchronize()
+        return [opinion.item for opinion in withdrawn]
 
     def write_log(self) -> None:
         """Write into the log what it lacks. After a crash between the two files, nothing is written twice."""
@@ -326,7 +339,7 @@ class ReviewDesk:
 
     def read_state(self, key: str) -> PairState | None:
         """Return the state of a pair by the policy of the project; None where there is no such pair."""
-        return self.store.read_state(key, self._policy)
+        return self.store.read_state(key, self.policy)
 
     def _ask_next(self, pair: Pair, decision: PairDecision, *, is_new_only: bool) -> None:
         number = self._read_proposal_numbers(pair.key).get(pair.key, 0)

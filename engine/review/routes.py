@@ -233,10 +233,11 @@ def read_progress(person: Asker, services: Services) -> dict[str, Any]:
 
 @router.get("/people")
 def read_people(_: Annotated[Person, Depends(require_reviewer)], services: Services) -> dict[str, Any]:
-    """Return how everybody works, and how far they agree."""
+    """Return how everybody works, how far they agree, and what is left for machines."""
     answers = services.list_answers(is_fresh=True)
     agreement = compute_agreements(answers, services.list_double_corrections())
-    return {"people": describe_people(answers), "agreement": agreement}
+    people = describe_people(answers)
+    return {"people": people, "agreement": agreement, "machines": services.describe_machines()}
 
 
 @router.get("/failures")

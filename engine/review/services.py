@@ -12,6 +12,7 @@ from engine.review.entries import REFUSALS, parse_number
 from engine.review.queue.opinions import MAX_BATCH
 from engine.review.queue.tables import Answer, QueueItem, simplify_choice
 from engine.review.team.estimate import Estimate, estimate_rest
+from engine.review.team.machine import describe_machine_rest, read_machine_rest
 from engine.review.team.people import People, Person
 from engine.review.views import ImageViews, build_view, classify_size, describe_new_mask
 from engine.states import list_standing_entries
@@ -23,6 +24,8 @@ from serve.http.settings import ServeSettings
 
 REFRESH_SECONDS = 5.0
 """How old the numbers on top of the page may be: they read every answer."""
+MACHINE_SECONDS = 60.0
+"""How old the words about machines may be: they read every pair."""
 
 
 @dataclass(eq=False)
@@ -39,6 +42,7 @@ class ReviewServices:
     views: ImageViews = field(default_factory=ImageViews)
     _answers: tuple[float, list[Answer]] = (-REFRESH_SECONDS, [])
     _estimate: tuple[float, Estimate | None] = (-REFRESH_SECONDS, None)
+    _machines: tuple[float, str] = (-MACHINE_SECONDS, "")
 
     def find_failure(self) -> BaseException | None:
         """Return why the server cannot go on: nothing; without SAM 3 only clicks fail, and say why."""
@@ -124,6 +128,14 @@ class ReviewServices:
             found = estimate_rest(pairs, self.desk.queue.count_open(), waiting, self.list_answers(), self.wage)
             self._estimate = monotonic(), found
         return found
+
+    def describe_machines(self) -> str:
+        """Say what is left for machines, at most a minute old."""
+        read_at, words = self._machines
+        if monotonic() - read_at > MACHINE_SECONDS:
+            words = describe_machine_rest(read_machine_rest(self.desk.store, self.desk.policy))
+            self._machines = monotonic(), words
+        return words
 
     def list_double_corrections(self) -> list[list[Correction]]:
         """Return, for each pair that several people have corrected, each one's latest correction."""

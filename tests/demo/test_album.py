@@ -211,6 +211,36 @@ def test_a_class_is_renamed_in_all_images_and_each_can_take_it_back(page, two):
     assert session.conversation.undo().workspace[1].label == "ripe cherry"
 
 
+def test_a_class_that_is_renamed_to_another_one_says_that_they_are_one_now(page, two):
+    apply_edit(page, two, "tiny", CHERRY)
+    page.album.set_classes(two, ["horse"])
+    assert page.album.rename_class(two, "ripe cherry", "cherry") == page.album.rename_class(two, "no", "no") == ""
+    said = page.album.rename_class(two, "cherry", "horse")
+    assert said == "cherry is part of horse now; undo takes that back, image by image."
+    assert page.sessions[two].album.list_classes() == ["horse"]
+
+
+def test_no_image_gets_a_new_class_while_one_of_them_is_asked_about(page, two):
+    apply_edit(page, two, "tiny", CHERRY)
+    session = page.album.show_entry(two, 2)
+    answer = page.ask(two, "the horses", CHOSEN)
+    next(answer)
+    with pytest.raises(ConversationError, match="Wait for the answer"):
+        page.album.rename_class(two, "ripe cherry", "cherry")
+    session = [*answer][-1]
+    assert session.album.list_classes() == ["ripe cherry"]
+
+
+@pytest.mark.parametrize("name", ["\N{WOMAN}\u200d\N{EAR OF RICE}", "می\u200cشود", "क\u094dषेत्र", "תפוח"])
+def test_the_letters_of_a_class_stay_together_from_the_page_to_the_export(page, two, name):
+    session = apply_edit(page, two, "tiny", CHERRY.model_copy(update={"label": f" {name}\u200d\u202e"}))
+    assert [row["category"] for row in canvas_state(session)["masks"]] == [name]
+    path = write_data_set(page, two, "coco", only_done=False, validation_share=0)
+    held = json.loads(ZipFile(path).read("annotations.json")) if path.suffix == ".zip" else json.loads(path.read_text())
+    shutil.rmtree(path.parent)
+    assert name in [category["name"] for category in held["categories"]]
+
+
 def test_colours_follow_classes_where_that_is_chosen(page, two):
     *_, session = page.ask(two, "all the watermelons", CHOSEN)
     assert len({row["color"] for row in canvas_state(session)["masks"]}) == 4

@@ -8,6 +8,7 @@ import pytest
 from agent.conversation.conversation import Conversation
 from demo.picture.canvas import canvas_state
 from demo.studio.editing import OTHER_IMAGE, answer_request
+from demo.talk.messages import list_entries
 
 CHERRY, OTHER_CHERRY, EMPTY = (340, 140), (180, 155), (20, 440)
 MOST_BYTES = 6000
@@ -67,6 +68,34 @@ def test_quick_clicks_on_one_object_are_one_mask(browser):
     mask = conversation.workspace.get_instances([5]).masks[0]
     assert all(mask[y, x] for x, y in near)
     assert shows_what_there_is(browser)
+
+
+def test_what_was_done_by_hand_is_told_without_coordinates_and_models_still_read_them(browser):
+    near = {"object": 9, "active": 5}
+    browser.send(
+        click(CHERRY, token=9),
+        click(CHERRY, token=9, active=5),
+        {"kind": "point", "x": CHERRY[0] + 8, "y": CHERRY[1], "positive": False, **near},
+        {"kind": "stroke", "points": [[330, 150]], "radius": 60, **near},
+        {"kind": "polygon", "points": [[10, 10], [60, 10], [60, 60]], "object": 11},
+        {"kind": "box", "box": [160, 130, 205, 180], "meaning": "one"},
+        {"kind": "relabel", "ids": [5], "label": "ripe cherry"},
+        {"kind": "keep", "ids": [1, 2, 3, 5]},
+        {"kind": "keep", "ids": [1, 2, 3, 4, 5]},
+    )
+    session = browser.actions.sessions[browser.session_id]
+    assert "add what is at 340, 140" in [turn.task.query for turn in session.conversation.turns]
+    assert [entry["text"] for entry in list_entries(session) if entry.get("byHand")] == [
+        "Clicked an object",
+        "Added to object 5 with a click",
+        "Took from object 5 with a click",
+        "Added to object 5 with the brush",
+        "Drew an object with the polygon",
+        "Drew a box around an object",
+        "Called object 5 ripe cherry",
+        "Took out objects 4, 6 and 7",
+        "Put back object 4",
+    ]
 
 
 def test_an_edit_of_the_image_before_is_not_made_in_the_next_one(browser):

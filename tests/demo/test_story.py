@@ -71,7 +71,7 @@ def test_a_mistake_is_clicked_away_and_undone(told):
     told.page.locator(".list .row.active").wait_for()
     told.page.locator(".stage .frame").press("Delete")
     told.sees(masks=3)
-    told.reads("remove")
+    told.reads("Took out object")
     told.act("undo")
     told.sees(masks=4)
     told.act("redo")
@@ -128,11 +128,11 @@ def test_the_threshold_hides_and_shows_without_a_model(told):
     assert 0 < left == sum(score > 0.99 for score in scores)
     slider.dispatch_event("change")
     told.sees(masks=left)
-    told.reads("keep what scores above 0.99")
+    told.reads("Kept what scores above 0.99")
     slider.fill("0")
     slider.dispatch_event("change")
     told.sees(masks=4)
-    told.page.locator("#chat .mine:not(.undone)").get_by_text("keep what scores above").wait_for(state="detached")
+    told.page.locator("#chat .mine:not(.undone)").get_by_text("Kept what scores above").wait_for(state="detached")
 
 
 def test_the_picture_before_and_after(told, shoot):

@@ -12,6 +12,9 @@ from typer.testing import CliRunner, Result
 from agent.cli.main import app
 from engine.pairs import Judgement
 from engine.phrases.phrase_log import read_sources
+from engine.review.opening import open_services
+from engine.review.queue.tables import NewOpinion
+from engine.review.team.people import People
 from engine.store.store import EngineStore
 from tests.support.engines import write_photos
 
@@ -60,6 +63,23 @@ def test_an_engine_is_begun_run_asked_and_told_to_forget(tmp_path: Path, photos:
     assert "forgotten, with 2 pairs, 2 proposals of masks" in forgotten.stdout
     again = json.loads(invoke("status", tmp_path / "engine", "--json").stdout)
     assert (again["images"]["forgotten"], again["pairs"]["pairs"]) == (1, 2)
+
+
+def test_answers_are_taken_back_by_the_name_of_who_gave_them(folder: Path) -> None:
+    refused = invoke("undo", folder, "anna")
+    assert (refused.exit_code, "Say how many" in refused.stderr) == (2, True)
+    nobody = invoke("undo", folder, "anna", "--last", 200)
+    assert (nobody.exit_code, "who has answered: nobody yet" in nobody.stderr) == (2, True)
+    invoke("run", folder, "--sam3", "tiny")
+    with open_services(folder, People.build_alone()) as services:
+        items = services.desk.queue.take_items("anna", "ev", count=2) or services.desk.queue.take_items("anna", "mv")
+        for item in items:
+            services.desk.keep_opinions("anna", [NewOpinion(item.id, f"a{item.id}", "reject")])
+    assert "there are accept, accept_text" in invoke("undo", folder, "anna", "--last", 1, "--choice", "R").stderr
+    assert "who has answered: anna" in invoke("undo", folder, "Anna", "--last", 1).stderr
+    assert "0 answers of anna" in invoke("undo", folder, "anna", "--since", "2999-01-01").stdout
+    undone = invoke("undo", folder, "anna", "--last", 200, "--choice", "reject")
+    assert undone.stdout.startswith(f"{len(items)} answers of anna about {len(items)} pairs are taken back"), undone
 
 
 @pytest.mark.parametrize(

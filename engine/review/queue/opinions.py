@@ -27,6 +27,22 @@ update item set free = json_extract(new.value, '$[1]'), answered = json_extract(
 from json_each(?) as new where item.id = json_extract(new.value, '$[0]')"""
 
 
+class OpinionChoice(NamedTuple):
+    """Which answers of a person are to be taken back: the latest of those that fit.
+
+    >>> OpinionChoice("anna", limit=200).choice
+    ''
+    """
+
+    person: str
+    limit: int = -1
+    """How many at most; -1 for all."""
+    since: float = 0.0
+    """Seconds since 1970."""
+    choice: str = ""
+    """Only answers of this choice; empty for every one."""
+
+
 class ItemStanding(NamedTuple):
     """What was said of an item so far."""
 
@@ -143,6 +159,19 @@ def withdraw_latest(connection: sqlite3.Connection, person: str, at: float) -> l
     if batch is None:
         return []
     found = find_opinions(connection, "person = ? and batch = ? and is_withdrawn = 0", (person, batch))
+    connection.executemany(
+        "update opinion set is_withdrawn = 1, withdrawn_at = ? where id = ?", [(at, opinion.id) for opinion in found]
+    )
+    return found
+
+
+def withdraw_chosen(connection: sqlite3.Connection, chosen: OpinionChoice, at: float) -> list[Opinion]:
+    """Take back the answers of a person that are chosen, however many they are; return them."""
+    conditions = ["person = ?", "is_withdrawn = 0", "at >= ?", *(["choice = ?"] if chosen.choice else [])]
+    values = (chosen.person, chosen.since, *([chosen.choice] if chosen.choice else []))
+    where = " and ".join(conditions)
+    latest = f"select id from opinion where {where} order by id desc limit ?"
+    found = find_opinions(connection, f"opinion.id in ({latest})", (*values, chosen.limit))
     connection.executemany(
         "update opinion set is_withdrawn = 1, withdrawn_at = ? where id = ?", [(at, opinion.id) for opinion in found]
     )

@@ -18,7 +18,7 @@ from engine.review.queue.leases import (
     find_own_leases,
     lease_items,
 )
-from engine.review.queue.opinions import find_opinions, insert_opinions, update_free, withdraw_latest
+from engine.review.queue.opinions import OpinionChoice, find_opinions, insert_opinions, update_free, withdraw_latest
 from engine.review.queue.tables import (
     ITEM_COLUMNS,
     NO_MASK,
@@ -249,6 +249,25 @@ class ReviewQueue:
             lease_items(connection, person, page, items, now + LEASE_SECONDS)
             update_free(connection, [item.id for item in items])
         return [replace(opinion, is_withdrawn=True, withdrawn_at=now) for opinion in found]
+
+    def withdraw_opinions(self, chosen: OpinionChoice) -> list[Opinion]:
+        """Take back answers of a person, however many they are; their items wait for somebody again.
+
+        Args:
+            chosen: Which ones.
+
+        Returns:
+            What was taken back, oldest first.
+        """
+        now = self._clock()
+        with self._file.write(durable=True) as connection:
+            found = opinion_rows.withdraw_chosen(connection, chosen, now)
+            update_free(connection, {opinion.item.id for opinion in found})
+        return [replace(opinion, is_withdrawn=True, withdrawn_at=now) for opinion in found]
+
+    def count_answers(self) -> dict[str, int]:
+        """Count each person's answers that are not taken back."""
+        return dict(self._file.read("select person, count(*) from opinion where is_withdrawn = 0 group by person"))
 
     def list_unlogged(self, limit: int = 500) -> list[Opinion]:
         """List opinions, and those taken back, that the log of the project does not have yet."""

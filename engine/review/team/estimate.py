@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import ceil, sqrt
 
 from engine.review.queue.tables import Answer
 
@@ -68,6 +68,15 @@ def estimate_rest(
     hours, margin = seconds / 3600, NORMAL_QUANTILE * sqrt(variance) / 3600
     money = None if wage is None else hours * wage
     return Estimate(pairs, items, hours, max(0.0, hours - margin), hours + margin, money)
+
+
+def format_hours(hours: float) -> str:
+    """Say how long something takes, as the page of the review does.
+
+    >>> format_hours(0.51), format_hours(12.34)
+    ('31 min', '12.3 h')
+    """
+    return f"{ceil(60 * hours)} min" if hours < 1 else f"{hours:,.1f} h"
 
 
 def _estimate_seconds(seconds: Sequence[float], stage: str) -> tuple[float, float]:

@@ -8,6 +8,7 @@ import pytest
 
 from engine.pairs import Correction, Judgement, Withdrawal
 from engine.review.desk import ReviewDesk
+from engine.review.queue.opinions import UNDO_LENGTH, OpinionChoice
 from engine.review.queue.tables import NewItem, NewOpinion, QueueItem
 from engine.store.store import EngineStore
 from sam3_tool.masks.rle import encode_mask
@@ -40,6 +41,27 @@ def test_masks_then_coverage_then_final(add, open_desk, store):
     assert (state.name, len(state.masks), state.is_exhaustive, state.decided_by) == ("final", 2, True, "human")
     entry = next(store.entries(key)).entry
     assert (entry.by, entry.seconds, entry.drawn) == ("human:anna", 2.0, "random")
+
+
+def test_answers_with_the_wrong_key_are_taken_back_however_many_they_are(add, open_desk, store):
+    keys = [add() for _ in range(UNDO_LENGTH + 5)]
+    desk = open_desk()
+    [right] = desk.queue.take_items("ben", "mv", count=1)
+    say(desk, right, "reject", "ben")
+    items: list[QueueItem] = []
+    while len(items) <= UNDO_LENGTH:
+        items += (batch := take(desk, "mv"))
+        for item in batch:
+            say(desk, item, "accept" if item is items[0] else "reject")
+    taken = desk.withdraw_opinions(OpinionChoice("anna", choice="reject"))
+    assert [item.id for item in taken] == [item.id for item in items[1:]]
+    assert {key for key in keys if store.read_state(key).decision.needs == "correct"} == {right.pair}
+    assert store.read_state(items[0].pair).decision.needs == "ev"
+    assert len([record for record in store.entries() if isinstance(record.entry, Withdrawal)]) == len(items) - 1
+    assert {item.pair for item in open_desk().queue.take_items("cleo", "mv", count=24)} == {
+        item.pair for item in items[1:]
+    } | ({*keys} - {item.pair for item in items} - {right.pair})
+    assert desk.withdraw_opinions(OpinionChoice("ben", limit=1, since=9e9)) == []
 
 
 def test_a_pair_whose_masks_were_all_rejected_goes_to_correction(add, open_desk, store):

@@ -1,5 +1,6 @@
 // The state of the film strip, and what is asked of the server for it.
 import type { Host } from '../gradio.ts';
+import { recallSession } from '../tab_store.ts';
 import type { AlbumReply, ClassInfo, Entry, Measure, Run } from './types.ts';
 
 /** Milliseconds between two looks while a question goes over all images. */
@@ -32,7 +33,7 @@ export class Album {
   constructor(private readonly host: Host) {}
 
   get session(): string {
-    return sessionStorage.getItem('sam3-agent') ?? '';
+    return recallSession();
   }
 
   get isRunning(): boolean {
@@ -57,7 +58,8 @@ export class Album {
   }
 
   private async send(asked: Record<string, unknown>): Promise<void> {
-    if (!this.session) return;
+    if (!this.session && asked.kind === 'look') return;
+    while (!this.session) await new Promise((begun) => window.addEventListener('sam3-question', begun, { once: true })); // a file that was dropped before the session began
     let reply: AlbumReply;
     try {
       reply = await this.host.server.album!({ ...asked, session: this.session, token: this.token }) as AlbumReply;

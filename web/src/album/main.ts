@@ -5,6 +5,7 @@ import { Keeper } from '../keeping/keeper.ts';
 import { WorkOffer } from '../keeping/offer.ts';
 import type { NamedFile } from '../named_files.ts';
 import { joinPart } from '../page_parts.ts';
+import { rememberText } from '../tab_store.ts';
 import { Album } from './album.ts';
 import { Palette } from './palette.ts';
 import { Strip } from './strip.ts';
@@ -136,7 +137,7 @@ let isOffered = false, session = '';
 
 /** Who clears what a site has stored does not lose the work that is open. */
 function holdSession(): void {
-  if (session && !album.session) sessionStorage.setItem('sam3-agent', session);
+  if (session && !album.session) rememberText('sam3-agent', session);
 }
 for (const kind of ['focus', 'pointerdown', 'keydown']) window.addEventListener(kind, holdSession, { capture: true });
 

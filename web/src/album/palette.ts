@@ -17,6 +17,11 @@ export class Palette {
       const chip = (event.target as Element).closest<HTMLElement>('[data-class]');
       if (chip?.dataset.class) this.rename(chip.dataset.class);
     });
+    findNode(root, '.palette').addEventListener('keydown', (event) => {
+      const name = (event.target as HTMLElement).dataset.class;
+      if (event.key === 'F2' && name) this.rename(name);
+    });
+    findNode(root, 'form.name').addEventListener('keydown', (event) => { if (event.key === 'Escape') this.leaveName(); });
     findNode<HTMLFormElement>(root, 'form.name').addEventListener('submit', (event) => {
       event.preventDefault();
       this.takeName();
@@ -47,18 +52,27 @@ export class Palette {
     this.draw();
   }
 
+  /** Empty the box; what it renamed keeps its name. */
+  private leaveName(): void {
+    findNode<HTMLInputElement>(this.root, 'form.name input').value = this.root.dataset.renames = '';
+    this.draw();
+  }
+
   private takeName(): void {
     const input = findNode<HTMLInputElement>(this.root, 'form.name input'), name = input.value.trim(), old = this.root.dataset.renames ?? '';
-    input.value = this.root.dataset.renames = '';
-    if (!name) return this.draw();
-    if (old) {
-      if (getActiveClass() === old) setActiveClass(name);
-      void this.album.request({ kind: 'rename', old, new: name });
-      return;
-    }
+    this.leaveName();
+    if (!name) return;
+    if (old) return void this.finishRename(old, name);
     const names = this.album.classes.map((one) => one.name);
     if (!names.includes(name)) void this.album.request({ kind: 'classes', names: [...names, name] });
     this.take(name);
+  }
+
+  /** The new name counts once the server has taken it. */
+  private async finishRename(old: string, name: string): Promise<void> {
+    await this.album.request({ kind: 'rename', old, new: name });
+    if (getActiveClass() === old && !this.album.classes.some((one) => one.name === old)) setActiveClass(name);
+    this.draw();
   }
 
   draw(): void {
@@ -74,9 +88,9 @@ function buildChip({ name, color, ink }: ClassInfo, place: number, isActive: boo
   chip.type = 'button';
   chip.dataset.class = name;
   chip.setAttribute('aria-pressed', String(isActive));
-  chip.title = `New masks are ${name}, and so is the chosen one${place < 9 ? ` (${place + 1})` : ''}; a double click renames it everywhere`;
+  chip.title = `New masks are ${name}, and so is the chosen one${place < 9 ? ` (${place + 1})` : ''}; a double click or F2 renames it everywhere`;
   key.style.background = color;
   key.style.color = ink;
-  chip.append(key, name);
+  chip.append(key, makeNode('span', '', name));
   return chip;
 }

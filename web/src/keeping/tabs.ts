@@ -1,4 +1,6 @@
 // Which work belongs to which tab: a tab holds a lock on its own, and the browser lets go of it when the tab is gone.
+import { recallText, rememberText } from '../tab_store.ts';
+
 const WORK = 'sam3-kept-work', PREFIX = 'sam3-work ';
 /** Milliseconds for the page before a reload to let go. */
 const PATIENCE = 2000;
@@ -15,11 +17,11 @@ export interface Claim {
  */
 export async function claimWork(session: string): Promise<Claim> {
   if (!navigator.locks) throw new DOMException('this address has no locks', 'NotSupportedError');
-  const [former, work] = JSON.parse(sessionStorage.getItem(WORK) ?? '[]') as string[];
+  const [former, work] = JSON.parse(recallText(WORK) ?? '[]') as string[];
   if (former === session && work && await holdWork(work)) return { session, work };
   const made = crypto.getRandomValues(new Uint32Array(3)).join('-');
   await holdWork(made);
-  sessionStorage.setItem(WORK, JSON.stringify([session, made]));
+  rememberText(WORK, JSON.stringify([session, made]));
   return { session, work: made };
 }
 

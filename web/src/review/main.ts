@@ -8,6 +8,7 @@ import { PairScreen } from './pairs.ts';
 import { makeButtons, type Desk, type Said, type Screen } from './screen.ts';
 import { getJson, isOffline, makeId, postJson, RefusedError, setToken } from './server.ts';
 import { Supply } from './supply.ts';
+import { recallText, rememberText } from '../tab_store.ts';
 import { TeamScreen } from './team.ts';
 import { CHOICE_WORDS, type Answer, type Item, type Person, type Task, type Told } from './types.ts';
 
@@ -74,7 +75,7 @@ class Page implements Desk {
   private async followAddress(): Promise<void> {
     const query = new URLSearchParams(location.search);
     if (this.isReviewer && query.get('view') === 'team') await this.openTeam(query);
-    else await this.chooseTask((sessionStorage.getItem('sam3-review-task') as Task | null) ?? 'mv');
+    else await this.chooseTask((recallText('sam3-review-task') as Task | null) ?? 'mv');
   }
 
   private goTo(address: string): void {
@@ -86,7 +87,7 @@ class Page implements Desk {
     addEventListener('keydown', (event) => this.handleKey(event));
     for (const button of document.querySelectorAll<HTMLButtonElement>('[data-task]')) {
       button.addEventListener('click', () => {
-        sessionStorage.setItem('sam3-review-task', button.dataset.task ?? '');
+        rememberText('sam3-review-task', button.dataset.task ?? '');
         this.goTo('/');
       });
     }

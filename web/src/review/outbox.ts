@@ -4,6 +4,7 @@ import type { Answer, Told } from './types.ts';
 
 const RETRY = 2000;
 const PORTION = 50;
+const UNSTORED_NOTE = 'this browser stores nothing for this page: leave it open until your answers are sent';
 const DONE = new Set(['kept', 'repeated', 'answered', 'unknown']);
 
 interface Reply {
@@ -21,6 +22,8 @@ export class Outbox {
   private readonly place: string;
   private sending: Promise<void> | null = null;
   private timer = 0;
+  /** All that waits, where the browser does not store it: it is full, or forbids it. */
+  private unstored: Answer[] | null = null;
   offline = false;
 
   constructor(person: string, private readonly listener: Listener) {
@@ -30,7 +33,15 @@ export class Outbox {
   }
 
   list(): Answer[] {
-    return JSON.parse(localStorage.getItem(this.place) ?? '[]') as Answer[];
+    return this.unstored ?? this.read();
+  }
+
+  private read(): Answer[] {
+    try {
+      return JSON.parse(localStorage.getItem(this.place) ?? '[]') as Answer[];
+    } catch {
+      return []; // the browser stores nothing, or something else than answers
+    }
   }
 
   add(answers: Answer[]): void {
@@ -89,7 +100,13 @@ export class Outbox {
   }
 
   private write(answers: Answer[]): void {
-    localStorage.setItem(this.place, JSON.stringify(answers));
+    try {
+      localStorage.setItem(this.place, JSON.stringify(answers));
+      this.unstored = null;
+    } catch {
+      if (!this.unstored) this.listener.onRefused(UNSTORED_NOTE, null);
+      this.unstored = answers;
+    }
     this.report();
   }
 

@@ -1,4 +1,6 @@
 // Requests to the server, with the person's token.
+import { forgetText, recallText, rememberText } from '../tab_store.ts';
+
 const TOKEN = 'sam3-review-token';
 
 /** The server refused a request; its sentence says why. */
@@ -9,12 +11,12 @@ export class RefusedError extends Error {
 }
 
 export function setToken(token: string): void {
-  if (token) sessionStorage.setItem(TOKEN, token);
-  else sessionStorage.removeItem(TOKEN);
+  if (token) rememberText(TOKEN, token);
+  else forgetText(TOKEN);
 }
 
 function buildHeaders(): Record<string, string> {
-  const token = sessionStorage.getItem(TOKEN);
+  const token = recallText(TOKEN);
   return token ? { authorization: `Bearer ${token}` } : {};
 }
 
@@ -51,7 +53,7 @@ export function makeId(): string {
 
 /** The id of this page, which outlives that it is loaded again. */
 export function getPageId(): string {
-  const held = sessionStorage.getItem('sam3-review-page') ?? makeId();
-  sessionStorage.setItem('sam3-review-page', held);
+  const held = recallText('sam3-review-page') ?? makeId();
+  rememberText('sam3-review-page', held);
   return held;
 }

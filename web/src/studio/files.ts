@@ -1,5 +1,6 @@
 // Opens files that are chosen, dropped anywhere or pasted: it hands them to the film strip.
 import { collectDropped, nameFiles, offerFiles } from '../named_files.ts';
+import { EDITABLE } from './tools/keys.ts';
 
 /** Let the visitor choose files. */
 export function openFile(): void {
@@ -9,7 +10,9 @@ export function openFile(): void {
 export function connectFiles(stage: HTMLElement): void {
   document.addEventListener('paste', (event) => {
     const files = [...event.clipboardData?.files ?? []].filter((file) => file.type.startsWith('image/'));
-    if (!files.length) return;
+    // a cell of a table is copied as words and as an image of them
+    const isWords = (event.target as Element).closest(EDITABLE) && event.clipboardData?.types.includes('text/plain');
+    if (!files.length || isWords) return;
     event.preventDefault();
     offerFiles(nameFiles(files));
   });

@@ -8,6 +8,7 @@ import { Zoom } from '../canvas/zoom.ts';
 import { getActiveClass } from '../active_class.ts';
 import { findNode } from '../dom.ts';
 import type { Host } from '../gradio.ts';
+import { recallSession } from '../tab_store.ts';
 import { ClickTool } from './tools/clicks.ts';
 import { CLICKING } from './modes.ts';
 import type { Mode } from './modes.ts';
@@ -330,8 +331,7 @@ export class Studio {
   // what the queue of edits says
 
   getContext() {
-    const session = sessionStorage.getItem('sam3-agent') ?? '';
-    return { session, sam3: String(this.host.props.sam3 ?? ''), key: this.state.value.key, revision: this.state.value.revision };
+    return { session: recallSession(), sam3: String(this.host.props.sam3 ?? ''), key: this.state.value.key, revision: this.state.value.revision };
   }
 
   applyReply(reply: EditReply, last: Edit): void {

@@ -1,5 +1,6 @@
 // Says when the server is gone, and what was lost with it. A new server does not know this page, so the page begins anew.
 import { makeNode } from '../dom.ts';
+import { forgetText, recallText, rememberText } from '../tab_store.ts';
 
 /** Milliseconds between two looks: seldom while all is well, because each costs every visitor's server. */
 const INTERVAL = 8000, GONE_INTERVAL = 2000;
@@ -25,7 +26,7 @@ export class ServerWatcher {
 
   /** Remember what is being worked on, to say what is lost with this server. */
   noteWork(name: string): void {
-    if (this.home) sessionStorage.setItem(WORK, JSON.stringify([this.home, name || 'your image']));
+    if (this.home) rememberText(WORK, JSON.stringify([this.home, name || 'your image']));
   }
 
   private async look(): Promise<void> {
@@ -44,9 +45,9 @@ export class ServerWatcher {
 
   /** Nothing is lost without a word, whoever reloads the page first: this script or Gradio's. */
   private sayWhatIsLost(server: string): void {
-    const [worked, lost] = JSON.parse(sessionStorage.getItem(WORK) ?? '[]') as string[];
+    const [worked, lost] = JSON.parse(recallText(WORK) ?? '[]') as string[];
     if (!worked || !lost || worked === server) return;
-    sessionStorage.removeItem(WORK);
+    forgetText(WORK);
     this.lost = lost;
     if (this.offered.includes(lost)) return;
     const text = `The server was started anew, and it no longer has the work on ${lost}. A conversation that you have downloaded can be opened here.`;

@@ -2,6 +2,7 @@
 import { joinPart } from '../page_parts.ts';
 import { connectLinks, openLinkedStep } from './links.ts';
 import { Talk } from './talk.ts';
+import { recallSession } from '../tab_store.ts';
 import type { Models } from './talk.ts';
 import type { Canvas, News } from './types.ts';
 
@@ -20,7 +21,7 @@ window.addEventListener('sam3-question', (event) => talk.offer((event as CustomE
 window.addEventListener('sam3-planned', (event) => talk.plan((event as CustomEvent<string>).detail));
 window.addEventListener('sam3-form', () => talk.draw());
 joinPart('talk', {
-  describe: () => ({ session: sessionStorage.getItem('sam3-agent') ?? '', ...talk.describe() }),
+  describe: () => ({ session: recallSession(), ...talk.describe() }),
   take: (news) => talk.take(news as News),
 });
 connectLinks();

@@ -5,6 +5,7 @@ import { makeEntry, makeQuery } from './entries.ts';
 import { QuestionForm } from './form.ts';
 import { makeButton, tellPage } from './parts.ts';
 import { Sharer } from './sharing.ts';
+import { recallSession } from '../tab_store.ts';
 import type { Canvas, Entry, News, Pending, TalkHost, TalkValue } from './types.ts';
 import { WaitingLine } from './waiting.ts';
 
@@ -238,7 +239,7 @@ export class Talk implements TalkHost {
   fetch<T>(name: string, asked: Record<string, unknown>): Promise<T> {
     const call = this.host.server[name];
     if (!call) throw new Error(`the server has no ${name}`);
-    return call({ session: sessionStorage.getItem('sam3-agent') ?? '', ...asked }) as Promise<T>;
+    return call({ session: recallSession(), ...asked }) as Promise<T>;
   }
 
   offer(text: string): void {

@@ -18,6 +18,7 @@ const OTHERS: [string, string][] = [
 /** Of the page around the studio. */
 const OF_PAGE: [string, string][] = [
   ['1 … 9', 'The class of new masks and of the chosen one; 0 for none'],
+  ['F2', 'On a class: rename it in all images'],
   ['Page Up/Down', 'The image before and after'],
   ['Shift+Enter', 'Done with this image'],
   ['Up', 'In the question: the one asked before'],

@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from math import ceil
 from typing import Any
 
-from engine.project.stage_runs import MEASURED_STAGES, StageRun
-from engine.states import PairSummary
+from engine.project.stage_runs import MEASURED_STAGES, StageRun, find_latest_stage_runs
+from engine.review.team.estimate import format_hours
+from engine.states import PairSummary, StatePolicy
+from engine.store.files import count_files
+from engine.store.store import EngineStore
 
 TASKS = {"masks": "masks", "mv": "mask verification", "ev": "exhaustivity verification"}
 """What machines do in each stage."""
@@ -85,6 +88,38 @@ class MachineRest:
         runs = {run.stage: {**run.model_dump(), "pairs_per_second": run.pairs_per_second} for run in self.measured}
         told = {"hours": self.hours, "pairs": dict(self.pairs), "unknown_stages": [*self.unknown]}
         return {**told, "measured": runs, "unread_images": self.unread}
+
+
+def read_machine_rest(store: EngineStore, policy: StatePolicy) -> MachineRest:
+    """Read what is left for machines; nothing is written.
+
+    Args:
+        store: The data engine.
+        policy: What judgements are worth.
+
+    Raises:
+        EngineError: The store cannot be read.
+    """
+    pairs = MachinePairs()
+    for summary in store.iterate_summaries(policy):
+        pairs.add_pair(summary)
+    return build_machine_rest(store, pairs)
+
+
+def build_machine_rest(store: EngineStore, pairs: MachinePairs) -> MachineRest:
+    """Return what is left for machines of pairs that were counted. Raises EngineError."""
+    return MachineRest(pairs.count_open(), find_latest_stage_runs(store.database), count_files(store.database)[1])
+
+
+def describe_machine_rest(rest: MachineRest) -> str:
+    """Say how many hours are left for machines, and what that rests on.
+
+    >>> run = StageRun(stage="masks", pairs=30, seconds=15.0, device="NVIDIA H200", made_by="tiny", at=0.0)
+    >>> describe_machine_rest(MachineRest({"masks": 9000, "mv": 0, "ev": 0}, {"masks": run}))
+    '1.2 h, from the last run on NVIDIA H200 (masks: 2 pairs a second over 30)'
+    """
+    hours = f"{format_hours(rest.hours)}, " if rest.measured and rest.hours is not None else ""
+    return f"{hours}{describe_basis(rest)}"
 
 
 def describe_basis(rest: MachineRest) -> str:
