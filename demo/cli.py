@@ -50,7 +50,7 @@ def open_demo(
         typer.Option(
             min=0.01, help="Megapixels that an image may have.", callback=shared_options.require_finite_number
         ),
-    ] = 50,
+    ] = 65,
     max_bytes: Annotated[
         float, typer.Option(min=0.01, help="MiB that a file may have.", callback=shared_options.require_finite_number)
     ] = 40,

@@ -19,7 +19,8 @@ MEGA = 10**6
 class Limits:
     """The limits of one image or of one saved conversation."""
 
-    max_pixels: int = 50 * MEGA
+    max_pixels: int = 65 * MEGA
+    """Sensors of "50" and "64 megapixels" write up to 50.4 and 64.2."""
     max_file_bytes: int = 40 * 2**20
     max_masks: int = 2000
     """Masks of a conversation; the page gets an outline of each."""

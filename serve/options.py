@@ -53,7 +53,7 @@ def image_limit_options(whose: str) -> Callable[[CommandFunction], CommandFuncti
         "image_memory": number_option(f"MiB for the pixels of {whose}.", 1, panel),
         "image_seconds": number_option("An image is forgotten when it is not used for so long.", 1, panel),
     }
-    defaults = {"max_pixels": 50, "max_bytes": 40, "image_memory": 1024, "image_seconds": 3600}
+    defaults = {"max_pixels": 65, "max_bytes": 40, "image_memory": 1024, "image_seconds": 3600}
     return option_group("limits", kinds, lambda values: ImageLimits(**values), defaults)
 
 

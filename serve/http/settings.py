@@ -24,7 +24,7 @@ class ServeSettings:
     """Web pages of other servers that may use this one, e.g. 'https://example.org'."""
     allowed_urls: tuple[str, ...] = ()
     """Hosts from which images may be fetched; empty for none."""
-    max_pixels: int = 50 * MEGA
+    max_pixels: int = 65 * MEGA
     """Of an image."""
     max_file_bytes: int = 40 * MIB
     """Of an image file."""

@@ -72,7 +72,7 @@ WIDER = "() => document.documentElement.scrollWidth - document.documentElement.c
 @pytest.fixture(scope="module")
 def server(serve, slow):
     """A page that begins with the slow model."""
-    return serve(Engine(slow.options), Limits(max_pixels=45 * MEGA, max_file_bytes=30 * 2**20))
+    return serve(Engine(slow.options), Limits(max_pixels=52 * MEGA, max_file_bytes=30 * 2**20))
 
 
 def grammar(visitor):
@@ -168,7 +168,7 @@ def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
     huge = tmp_path / "huge.png"
     PIL.Image.new("1", (9000, 6000)).save(huge)
     visitor.upload(huge)
-    notes.get_by_text("54 megapixels; this page takes up to 45").wait_for()
+    notes.get_by_text("54 megapixels; this page takes up to 52").wait_for()
     assert str(tmp_path) not in notes.inner_text()
     visitor.begin()
 
@@ -193,8 +193,8 @@ def test_words_can_be_read_in_light_and_in_dark(visit):
         assert visitor.page.evaluate(FAINT) == []
 
 
-def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shoot):
-    photograph = PIL.Image.new("RGB", (7304, 5478), (208, 208, 208))
+def test_a_photograph_of_50_megapixels_is_segmented(visit, tmp_path, shoot):
+    photograph = PIL.Image.new("RGB", (8688, 5792), (208, 208, 208))
     draw = ImageDraw.Draw(photograph)
     draw.ellipse((900, 1400, 3300, 3800), fill=(214, 38, 40))
     draw.rectangle((4700, 2000, 6500, 3800), fill=(44, 84, 214))
@@ -205,7 +205,7 @@ def test_a_photograph_of_40_megapixels_is_segmented(visit, tmp_path, shoot):
     visitor.has_image()
     grammar(visitor).ask("the circle")
     visitor.sees(masks=1)
-    visitor.reads("7304 x 5478")
+    visitor.reads("8688 x 5792")
     shoot(visitor.page, "large.png")
 
 
