@@ -1,11 +1,11 @@
-"""What a browser adds to the file of a saved conversation: its other ways, and the video that it is about."""
+"""What a browser adds to the file of a saved conversation: its other ways, and the file that it is about."""
 
 import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-WAYS, FILM = "ways", "film"
+WAYS, FILM, PHOTO = "ways", "film", "photo"
 """Fields of the file."""
 
 
@@ -17,6 +17,8 @@ class KeptParts:
     """For `parse_tree`."""
     film: Any = None
     """For `open_kept_film`."""
+    photo: Any = None
+    """For `open_kept_photo`."""
 
 
 def take_parts(path: Path) -> KeptParts:
@@ -29,8 +31,8 @@ def take_parts(path: Path) -> KeptParts:
         held = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return KeptParts()  # whoever opens the file says why
-    if not isinstance(held, dict) or not held.keys() & {WAYS, FILM}:
+    if not isinstance(held, dict) or not held.keys() & {WAYS, FILM, PHOTO}:
         return KeptParts()
-    parts = KeptParts(held.pop(WAYS, None), held.pop(FILM, None))
+    parts = KeptParts(*(held.pop(field, None) for field in (WAYS, FILM, PHOTO)))
     path.write_text(json.dumps(held), encoding="utf-8")
     return parts

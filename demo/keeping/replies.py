@@ -11,14 +11,13 @@ from demo.actions import Actions
 from demo.album.adding import open_entry
 from demo.album.entries import AlbumEntry
 from demo.album.requests import EntryId
-from demo.keeping.films import MAX_KEPT_BYTES, describe_film_file
+from demo.keeping.files import MAX_KEPT_BYTES, describe_film_file, describe_photo_file
 from demo.keeping.ways import describe_tree
 from demo.requests import InvalidEventError, PageEvent, SessionId, parse_data
 from demo.talk.wording import describe_error
+from demo.uploads import Limits
 from sam3_tool.errors import UserError
 
-MAX_KEPT_PIXELS = 12 * 10**6
-"""Of an image that a browser is given to keep; a larger one is kept by downloading its conversation."""
 ADVICE = "download the conversation."
 
 
@@ -40,8 +39,8 @@ def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
 
     Returns:
         `text`, the saved conversation without pixels; `ways`, as `describe_tree` returns them, or None; `pictures`,
-        the saved images with their pixels, or the file of the video, if they are asked for; `name`, `masks` and
-        `done`. Or `error` alone, a sentence.
+        the file of the image or the video, or several images with their pixels, if they are asked for; `name`,
+        `masks` and `done`. Or `error` alone, a sentence.
     """
     try:
         asked = parse_data(KeepRequest, data)
@@ -51,7 +50,7 @@ def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
     entry = next((entry for entry in entries if entry.id == asked.id), None)
     if entry is None:
         return {"error": "This image is no longer in the strip."}
-    if refused := _refuse_entry(entry):
+    if refused := _refuse_entry(entry, actions.limits):
         return {"error": refused}
     text = zlib.decompress(entry.packed).decode("utf-8", "replace")
     try:
@@ -70,26 +69,23 @@ def answer_keep_request(actions: Actions, data: Any) -> dict[str, Any]:
     }
 
 
-def _refuse_entry(entry: AlbumEntry) -> str:
+def _refuse_entry(entry: AlbumEntry, limits: Limits) -> str:
     """Why a browser cannot keep this; '' where it can."""
-    name = Path(entry.name).name
-    if entry.is_video:
-        most = MAX_KEPT_BYTES / 2**20
-        is_small = entry.files[0].is_file() and entry.files[0].stat().st_size <= MAX_KEPT_BYTES
-        fault = f"{name} has more than {most:g} MiB, so this browser does not keep it; {ADVICE}"
-        return "" if is_small else fault
-    if entry.width * entry.height > MAX_KEPT_PIXELS:
-        most = MAX_KEPT_PIXELS / 1e6
-        return f"{name} has more than {most:g} megapixels, so this browser does not keep it; {ADVICE}"
-    return ""
+    most = MAX_KEPT_BYTES if entry.is_video else limits.max_file_bytes * 3 // 4  # base64 makes four bytes of three
+    if sum(file.stat().st_size for file in entry.files if file.is_file()) <= most:
+        return ""
+    return f"{Path(entry.name).name} has more than {most / 2**20:g} MiB, so this browser does not keep it; {ADVICE}"
 
 
 def _save_subject(actions: Actions, entry: AlbumEntry, text: str) -> list[dict[str, Any]]:
-    """The images of a conversation with their pixels, or the file of its video."""
+    """The file that the conversation is about, or several images with their pixels."""
+    name = Path(entry.name).name
     if entry.is_video:
-        return [describe_film_file(entry.files[0], Path(entry.name).name, text)]
+        return [describe_film_file(entry.files[0], name, text)]
     conversation = open_entry(entry, actions.limits)
     images = {event.image.key: event for event in conversation.events if isinstance(event, ImageShown)}
+    if len(images) == len(entry.files) == 1:
+        return [describe_photo_file(entry.files[0], name, *images)]
     saved = (SavedImage.from_image(event.image, event.name) for event in images.values())
     return [json.loads(image.model_dump_json()) for image in saved]
 

@@ -6,25 +6,78 @@ from pathlib import Path
 from shutil import copy
 
 import numpy as np
+import PIL.Image
 import pytest
 
 from agent.conversation.conversation import Conversation
 from demo.actions import ModelSelection
-from demo.keeping.films import MAX_KEPT_BYTES
+from demo.keeping.files import MAX_KEPT_BYTES
 from demo.keeping.replies import answer_keep_request
+from sam3_tool import Image
 from sam3_tool.video.writing import write_mp4
 
 
-def test_a_conversation_and_its_picture_kept_apart_are_one_saved_file(actions, melons, tmp_path):
+def test_a_conversation_and_its_image_kept_apart_are_one_place_in_the_strip(actions, melons, tmp_path):
     asked = {"session": melons, "id": actions.sessions[melons].album.current}
-    light, whole = (answer_keep_request(actions, {**asked, "with_image": with_image}) for with_image in (False, True))
+    light = answer_keep_request(actions, asked)
     assert (light["name"], light["masks"], light["done"], light["pictures"]) == ("fruit.webp", 4, False, [])
     assert len(light["text"]) < 8000
-    held = json.loads(light["text"])
-    assert [one["key"] for one in held["pictures"]] == [one["key"] for one in whole["pictures"]]
-    file = tmp_path / "kept.json"
-    file.write_text(json.dumps({**held, "pictures": whole["pictures"]}), encoding="utf-8")
-    assert Conversation.open(file).selected == (1, 2, 3, 4)
+    session = actions.open_file(actions.sessions.open(), build_kept_file(actions, melons, tmp_path / "kept.json"))
+    assert (session.note, session.conversation.selected) == ("", (1, 2, 3, 4))
+    [entry] = session.album.entries
+    assert (entry.name, entry.files[0].suffix) == ("fruit.webp", ".webp")
+
+
+def test_several_images_of_one_conversation_are_kept_with_their_pixels(actions, melons, tmp_path):
+    talk = actions.sessions[melons].conversation
+    talk = talk.show(Image(np.full((20, 30, 3), 90, np.uint8)), "grey.png")
+    talk.save(tmp_path / "talk.json")
+    session_id = actions.sessions.open()
+    actions.open_file(session_id, str(tmp_path / "talk.json"))
+    [entry] = actions.sessions[session_id].album.entries
+    reply = answer_keep_request(actions, {"session": session_id, "id": entry.id, "with_image": True})
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps({**json.loads(reply["text"]), "pictures": reply["pictures"]}), encoding="utf-8")
+    assert len(Conversation.open(kept).events) == len(talk.events)
+
+
+def test_a_photograph_of_a_phone_is_kept_as_its_file(actions, tmp_path):
+    """Its pixels would have ten times the bytes, and lie the other way round in the file."""
+    noise = np.random.default_rng(0).integers(0, 255, (63, 84, 3), np.uint8)
+    photograph = PIL.Image.fromarray(noise).resize((4032, 3024), PIL.Image.Resampling.BICUBIC)
+    exif = PIL.Image.Exif()
+    exif[0x0112] = 6  # turned by 90 degrees
+    path = tmp_path / "IMG_1.JPG"
+    photograph.save(path, quality=85, exif=exif)
+    content, session_id = path.read_bytes(), actions.sessions.open()
+    session = actions.open_file(session_id, str(path))
+    assert session.conversation.image.width == 3024
+    kept = build_kept_file(actions, session_id, tmp_path / "kept.json")
+    assert Path(kept).stat().st_size < 1.4 * len(content) + 4000
+    again = actions.open_file(actions.sessions.open(), kept)
+    assert (again.note, again.conversation.image.key) == ("", session.conversation.image.key)
+
+
+PHOTO_FAULTS = {
+    "no base64": {"photo": "~" * 40},
+    "no image": {"photo": base64.b64encode(b"no image at all").decode()},
+    "a name that leads elsewhere": {"name": "../../" + "x" * 300 + ".jpg", "photo": "AAAA"},
+    "another image": {
+        "photo": "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+    },
+    "a number": {"photo": 7},
+}
+
+
+@pytest.mark.parametrize("what", PHOTO_FAULTS)
+def test_a_kept_image_that_is_damaged_is_one_sentence_and_leaves_no_file(actions, melons, tmp_path, what):
+    path = Path(build_kept_file(actions, melons, tmp_path / "fruit.json"))
+    held = json.loads(path.read_text("utf-8"))
+    path.write_text(json.dumps({**held, "photo": {**held["photo"], **PHOTO_FAULTS[what]}}), encoding="utf-8")
+    session = actions.open_file(actions.sessions.open(), str(path))
+    assert session.note.count(". ") == 0
+    assert session.note.endswith(".")
+    assert (session.conversation, list(session.album.folder.path.iterdir())) == (None, [])
 
 
 @pytest.mark.parametrize("wrong", [None, {"session": "nobody", "id": 1}, {"id": 99}, {"id": 0}, {"id": "x"}])
@@ -66,7 +119,8 @@ def build_kept_file(actions, session_id, path, **changes):
     """What a browser hands back of the first image."""
     entry = actions.sessions[session_id].album.entries[0]
     reply = answer_keep_request(actions, {"session": session_id, "id": entry.id, "with_image": True})
-    held = {**json.loads(reply["text"]), "ways": {**reply["ways"], **changes}, "pictures": reply["pictures"]}
+    [photo], ways = reply["pictures"], reply["ways"]
+    held = {**json.loads(reply["text"]), "ways": ways and {**ways, **changes}, "photo": photo}
     path.write_text(json.dumps(held), encoding="utf-8")
     return str(path)
 
@@ -162,7 +216,7 @@ def test_a_kept_video_that_is_damaged_is_one_sentence_and_leaves_no_file(actions
 def test_a_kept_video_whose_conversation_is_about_another_one_is_refused(actions, filmed, melons, tmp_path):
     film = build_film_file(actions, filmed, tmp_path / "ball.json")
     image = json.loads(Path(build_kept_file(actions, melons, tmp_path / "fruit.json")).read_text("utf-8"))
-    held = {**image, "ways": None, "film": json.loads(Path(film).read_text("utf-8"))["film"]}
+    held = {**image, "ways": None, "photo": None, "film": json.loads(Path(film).read_text("utf-8"))["film"]}
     (tmp_path / "both.json").write_text(json.dumps(held), encoding="utf-8")
     session = actions.open_file(actions.sessions.open(), str(tmp_path / "both.json"))
     assert session.note == "both.json: the kept video is damaged: its conversation is about another one."

@@ -1,4 +1,4 @@
-// The browser's own store of work: one record per work and per image, and each image's pixels once.
+// The browser's own store of work: one record per work and per image, and the file of each image once.
 
 /** Another number is another form of the records: what an older page kept is then dropped, not misread. */
 const VERSION = 2;
@@ -35,7 +35,7 @@ export interface PictureSize {
   bytes: number;
 }
 
-/** A picture as a saved conversation has it, pixels and all; or, with the field `film`, the file of a video. */
+/** The file of a video in `film`, that of an image in `photo`, or an image as a saved conversation has it, with its pixels in `png`. */
 export interface Picture {
   key: string;
   [field: string]: unknown;

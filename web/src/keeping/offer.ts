@@ -77,7 +77,8 @@ function describeWork(work: Work, entries: KeptEntry[]): string {
 }
 
 function fillFile({ text, ways }: KeptEntry, pictures: (Picture | undefined)[]): string {
-  const held = JSON.parse(text) as { pictures: Picture[] }, film = pictures.find((one) => one?.film);
-  const filled = held.pictures.map((one) => pictures.find((kept) => kept?.key === one.key) ?? one);
-  return JSON.stringify({ ...held, ...ways ? { ways } : {}, ...film ? { film } : {}, pictures: filled });
+  const held = JSON.parse(text) as { pictures: Picture[] };
+  const film = pictures.find((one) => one?.film), photo = pictures.find((one) => one?.photo);
+  const filled = held.pictures.map((one) => pictures.find((kept) => kept?.png && kept.key === one.key) ?? one);
+  return JSON.stringify({ ...held, ...ways ? { ways } : {}, ...film ? { film } : {}, ...photo ? { photo } : {}, pictures: filled });
 }
