@@ -21,8 +21,9 @@ from annotate.plan import Plan
 from annotate.shards import Row, ShardFolder, read_shard
 from annotate.sources.base import Item, Listing
 from sam3_tool.errors import ImageError
+from sam3_tool.image import Image
 from sam3_tool.image_files.file_kinds import find_suffix
-from sam3_tool.image_files.reading import IMAGE_SUFFIXES
+from sam3_tool.image_files.reading import IMAGE_SUFFIXES, is_stored_upright
 from sam3_tool.masks.boxes import xyxy_to_xywh
 from sam3_tool.masks.rle import RleMask, compute_areas, compute_boxes, decode_mask
 from sam3_tool.system.file_names import sanitize_file_name
@@ -181,7 +182,10 @@ class ExportJob:
         return item
 
     def _write_webdataset(self) -> Path:
-        """A tar archive for each shard: of every image its file as it is, and JSON with what was found."""
+        """A tar archive for each shard: of every image its file, and JSON with what was found.
+
+        The file is as it is, but for photos that lie on their side: most readers of such archives do not turn them.
+        """
         folder = self.folder.path / "webdataset"
         folder.mkdir(exist_ok=True)
         for number, images in self.read_shards("webdataset"):
@@ -196,6 +200,8 @@ class ExportJob:
         if (content := self._read_file(rows[0])) is None:
             return
         key, suffix = f"{rows[0].index:09d}", _get_suffix(rows[0].image) or find_suffix(content) or ".img"
+        if not is_stored_upright(content):
+            content, suffix = _encode_jpeg(self.listing.reader.open_image(self._get_item(rows[0]))), ".jpg"
         told = {
             "image": rows[0].image,
             "height": rows[0].height,
@@ -357,6 +363,12 @@ def _is_newer(target: Path, source: Path) -> bool:
         return target.stat().st_mtime_ns >= source.stat().st_mtime_ns
     except OSError:
         return False
+
+
+def _encode_jpeg(image: Image) -> bytes:
+    content = BytesIO()
+    image.to_pil().save(content, "JPEG", quality=95)
+    return content.getvalue()
 
 
 def _add_member(archive: tarfile.TarFile, name: str, content: bytes) -> None:

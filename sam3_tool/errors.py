@@ -53,7 +53,7 @@ _SECRET_PARAMETER = re.compile(
     r"""([?&;\#](?:
     [\w.~$%-]{0,64}(?:signature|token|secret|password|passwd|credential|api[_-]?key|access[_-]?key(?:[_-]?id)?)
     |sig|sas|jwt|auth|authorization|hmac|pwd|subscription-key)=)
-    [^&;\#\s"'<>]+""",
+    [^&;\#\s"'<>]*[^&;\#\s"'<>:,.)]  # and what a sentence goes on with""",
     re.VERBOSE | re.IGNORECASE,
 )
 """A parameter of an address that lets its bearer in, as clouds sign addresses (AWS, Azure, Google) and others do."""

@@ -29,6 +29,10 @@ BARE = f"me:{SECRET}@images.example.org"
         ("two: s3://k:s@b/1 s3://k:s@b/2", "two: s3://***@b/1 s3://***@b/2"),
         ("me@example.org asks for step:2@once", "me@example.org asks for step:2@once"),
         ("https://a.org/b.png?sig=x%2Fy%3D&sp=r", "https://a.org/b.png?sig=***&sp=r"),
+        (
+            "https://a.org/?sig=a:b.c: it is (https://a.org/?sig=d), so.",
+            "https://a.org/?sig=***: it is (https://a.org/?sig=***), so.",
+        ),
         ("'https://a.org/?a=1;ACCESS_TOKEN=x' is late", "'https://a.org/?a=1;ACCESS_TOKEN=***' is late"),
         ("https://a.org/#id_token=x&state=1", "https://a.org/#id_token=***&state=1"),
         ("https:/a.org/b.png?AWSAccessKeyId=x&Signature=y", "https:/a.org/b.png?AWSAccessKeyId=***&Signature=***"),

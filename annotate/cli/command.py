@@ -299,7 +299,8 @@ def run_job(
 
 def describe_rest(job: "Job") -> str:
     """What an interrupted run leaves behind."""
-    done = job.build_meter().done
+    if not (done := job.build_meter().done):
+        return f"none of the {job.plan.images:,} images is done; the same command begins anew"
     return f"{done:,} of {job.plan.images:,} images are done and in {job.out}; the same command again goes on"
 
 

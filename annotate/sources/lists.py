@@ -12,11 +12,14 @@ from annotate.errors import SourceError
 from annotate.sources.base import Item, Listing
 from sam3_tool.errors import ImageError, MissingPackageError, mask_passwords
 from sam3_tool.image import Image
+from sam3_tool.network.fetching import FetchError, fetch_url
 from sam3_tool.system.files import decode_text
 from sam3_tool.system.paths import is_folder, is_there
 
 MAX_FILE_BYTES = 512 * 2**20
 """What is larger is not fetched: no image that can be decoded within the limit of pixels is."""
+SECONDS = 60.0
+"""For an image that is fetched without fsspec."""
 _URL = re.compile(rb"([A-Za-z][A-Za-z0-9+.-]+)://")
 
 
@@ -112,7 +115,8 @@ def _check_scheme(scheme: str) -> None:
     try:
         _import_fsspec().get_filesystem_class(scheme)
     except ImportError as error:
-        raise MissingPackageError(f"{scheme}:// cannot be fetched: {error}") from error
+        if scheme.lower() != "https":  # which is fetched without a package as well
+            raise MissingPackageError(f"{scheme}:// cannot be fetched: {error}") from error
     except ValueError as error:
         raise SourceError(f"{scheme}:// cannot be fetched: fsspec knows no such kind of URL") from error
 
@@ -122,12 +126,21 @@ def _fetch_url(url: str) -> bytes:
     try:
         with fsspec.open(url, "rb") as file:
             content: bytes = file.read(MAX_FILE_BYTES + 1)
+    except ImportError:  # `_check_scheme` lets no other URL come so far
+        content = _fetch_https(url)
     except Exception as error:  # each of its file systems raises errors of its own
         said = " ".join(str(error).split())[:200]
         raise ImageError(f"{url}: cannot be fetched ({type(error).__name__}{f': {said}' if said else ''})") from error
     if len(content) > MAX_FILE_BYTES:
         raise ImageError(f"{url}: more than {MAX_FILE_BYTES >> 20} MiB, which is no image that can be read here")
     return content
+
+
+def _fetch_https(url: str) -> bytes:
+    try:
+        return fetch_url(url, hosts=None, max_bytes=MAX_FILE_BYTES, seconds=SECONDS)
+    except FetchError as error:
+        raise ImageError(f"{url}: {error}") from error
 
 
 def _import_fsspec() -> Any:

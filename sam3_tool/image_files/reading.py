@@ -141,6 +141,27 @@ def read_image_size(path: Path, max_pixels: int) -> tuple[int, int]:
     return width, height
 
 
+def is_stored_upright(content: bytes) -> bool:
+    """Whether an image file holds its pixels as they are shown, and no EXIF orientation that turns them.
+
+    Args:
+        content: Of the file.
+
+    Returns:
+        True also where that cannot be told.
+
+    >>> is_stored_upright(b"no image")
+    True
+    """
+    try:
+        with guard_pillow(2**62):
+            image = PIL.Image.open(BytesIO(content), formats=FORMATS)
+        with image:
+            return _read_orientation(image) not in _EXIF_TRANSPOSES
+    except (*BOMBS, *DAMAGE):
+        return True
+
+
 def _check_file(origin: Origin) -> None:
     """Raise OSError for what Pillow would not explain plainly. Only regular files pass: a pipe would block."""
     if isinstance(origin, Path):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -35,6 +36,8 @@ FETCH_STATUSES = {"urls_off": 403, "url_not_allowed": 403, "too_large": 413}
 CLIENT_LEFT = 499
 """Status of a request whose client has left: nobody reads it, but it is counted."""
 _MAX_FIELD_LETTERS = 80
+_KIND = re.compile(r"^(constrained|function|tagged|list|dict|tuple)[-\[]|^[A-Z]\w*$")
+"""How pydantic names the branches of a union in the place of an error; no field of ours is called so."""
 
 
 class ApiError(UserError, HTTPException):
@@ -117,7 +120,9 @@ def describe_validation_error(error: Mapping[str, Any]) -> str:
             message = "there is no such field; /docs lists those of each route"
         case (_, ("body",)):
             return message
-    place = [str(part) for part in error["loc"][1:]] or [str(part) for part in error["loc"]]
+    # what pydantic calls the kinds of values that would do is no part of the body
+    named = [part for part in error["loc"][1:] if not (isinstance(part, str) and _KIND.search(part))]
+    place = [str(part) for part in named or error["loc"]]
     field = escape_unprintable(".".join(place))
     return f"{field[:_MAX_FIELD_LETTERS]}: {message}"
 

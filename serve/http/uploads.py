@@ -34,8 +34,10 @@ async def read_content(request: Request, services: Services) -> bytes:
     """Return the bytes of the file. Raises ApiError for a body that holds none."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind == "multipart/form-data":
-        async with request.form(max_files=1, max_fields=8) as form:
+        async with request.form(max_files=8, max_fields=8) as form:
             files = [value for value in form.values() if isinstance(value, UploadFile)]
+            if len(files) > 1:
+                raise ApiError(422, "invalid", f"the form holds {len(files)} files; send each in a request of its own")
             content = await files[0].read() if files else b""
     else:
         content = await request.body()

@@ -12,6 +12,7 @@ import PIL.Image
 import pyarrow as pa
 import pytest
 import yaml
+from PIL import ExifTags
 from pyarrow import parquet
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
@@ -92,12 +93,19 @@ def test_yolo_and_webdataset_hold_the_files_as_they_are(finished: Job) -> None:
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Job:
-    """A PNG, a JPEG and a GIF in a parquet file, whose rows are named like no image."""
+    """A PNG, a JPEG, a GIF and a JPEG on its side in a parquet file, whose rows are named like no image."""
     root = tmp_path_factory.mktemp("packed")
     contents = []
-    for kind in ("PNG", "JPEG", "GIF"):
-        file = io.BytesIO()
-        PIL.Image.new("RGB", SIZE[::-1], (9, 9, 9)).save(file, kind)
+    for kind, size, orientation in (
+        ("PNG", SIZE[::-1], 1),
+        ("JPEG", SIZE[::-1], 1),
+        ("GIF", SIZE[::-1], 1),
+        ("JPEG", SIZE, 6),
+    ):
+        file, image = io.BytesIO(), PIL.Image.new("RGB", size, (9, 9, 9))
+        metadata = image.getexif()
+        metadata[ExifTags.Base.Orientation] = orientation
+        image.save(file, kind, **({"exif": metadata} if orientation > 1 else {}))
         contents.append(file.getvalue())
     parquet.write_table(pa.table({"image": contents}), root / "set.parquet")
     return answer_all(build_job(root / "set.parquet", root / "out", shard=4))
@@ -106,13 +114,15 @@ def packed(tmp_path_factory: pytest.TempPathFactory) -> Job:
 def test_images_without_a_name_of_their_own_are_named_as_their_readers_need_it(packed: Job) -> None:
     yolo, tars = export(packed, "yolo-seg,webdataset")
     images = sorted((yolo / "images").iterdir())
-    assert [path.suffix for path in images] == [".png", ".jpg", ".png"]
+    assert [path.suffix for path in images] == [".png", ".jpg", ".png", ".jpg"]
     read = [PIL.Image.open(io.BytesIO(path.read_bytes())) for path in images]
-    assert [image.format for image in read] == ["PNG", "JPEG", "PNG"]
+    assert [image.format for image in read] == ["PNG", "JPEG", "PNG", "JPEG"]
     assert [path.stem for path in images] == [path.stem for path in sorted((yolo / "labels").iterdir())]
     with tarfile.open(tars / "shard-000000.tar") as archive:
         held = [name for name in archive.getnames() if not name.endswith("json")]
-    assert held == ["000000000.png", "000000001.jpg", "000000002.gif"]
+        sizes = {PIL.Image.open(io.BytesIO(archive.extractfile(name).read())).size for name in held}  # type: ignore[union-attr]
+    assert held == ["000000000.png", "000000001.jpg", "000000002.gif", "000000003.jpg"]
+    assert sizes == {SIZE[::-1]}  # whoever does not look for an orientation reads what the masks are of
 
 
 @pytest.mark.parametrize(

@@ -205,3 +205,12 @@ def test_a_file_without_a_usable_phrase_is_refused(tmp_path: Path, content: byte
 def test_words_that_are_no_phrases_are_refused(text: str) -> None:
     with pytest.raises(UsageError, match="phrase"):
         read_phrases(text)
+
+
+def test_an_image_of_the_web_needs_no_package_and_leads_to_no_private_network(tmp_path: Path) -> None:
+    (tmp_path / "urls.txt").write_text("https://127.0.0.1/cat.png?sig=x\n", encoding="utf-8")
+    listing = open_listing(tmp_path / "urls.txt", allow_urls=True)
+    [item] = listing.get_items(0, 1)
+    assert item.name == "https://127.0.0.1/cat.png?sig=***"
+    with pytest.raises(ImageError, match=r"https://127\.0\.0\.1/cat\.png\?sig=\*\*\*: "):
+        listing.reader.open_image(item)

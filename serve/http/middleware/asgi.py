@@ -150,7 +150,7 @@ class AuthMiddleware:
 
 
 class BodyMiddleware:
-    """Refuses bodies that are too large or too slow: by their announced length, and as they arrive."""
+    """Refuses bodies that are compressed, too large or too slow: by what is announced, and as they arrive."""
 
     def __init__(self, app: App, *, settings: ServeSettings, limits: Mapping[str, int]) -> None:
         """Wrap an application. `limits`: bytes of a body of the paths that take files; all others take JSON."""
@@ -162,9 +162,8 @@ class BodyMiddleware:
             await self._app(scope, receive, send)
             return
         limit = self._limits.get(scope["path"], self._settings.max_body_bytes)
-        length = dict(scope["headers"]).get(b"content-length", b"")
-        if length.isdigit() and int(length) > limit:
-            await build_error_response(_refuse_length(limit), scope)(scope, receive, send)
+        if (refusal := _check_announced(dict(scope["headers"]), limit)) is not None:
+            await build_error_response(refusal, scope)(scope, receive, send)
             return
         await self._app(scope, self._limit_body(receive, limit), send)
 
@@ -190,6 +189,21 @@ class BodyMiddleware:
             return message
 
         return receive_limited
+
+
+def _check_announced(headers: Mapping[bytes, bytes], limit: int) -> ApiError | None:
+    """Return why a body is refused before any of it is read; None where it is not."""
+    length, encoding = headers.get(b"content-length", b""), headers.get(b"content-encoding", b"identity")
+    if length.isdigit() and int(length) > limit:
+        return _refuse_length(limit)
+    if encoding.strip().lower() in (b"", b"identity"):
+        return None
+    return ApiError(
+        415,
+        "compressed",
+        "the body is compressed, as its header `content-encoding` says, and is not read so; send it as it is",
+        {"accept-encoding": "identity"},
+    )
 
 
 def _refuse_length(limit: int) -> ApiError:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from sam3_tool import Image
 from serve.http.answers import dump_json
+from serve.http.errors import ApiError
 from serve.http.images import read_image
 from serve.http.middleware.auth import Tenant, get_tenant
 from serve.http.schemas import ImageAnswer, UploadAnswer
@@ -32,7 +33,10 @@ async def upload_image(
         content = await read_content(request, services)
         async with services.uploads.enter(deadline):
             decode = partial(_decode_image, content, tenant, services)
-            image = await asyncio.get_running_loop().run_in_executor(services.pool, decode)
+            try:
+                image = await asyncio.get_running_loop().run_in_executor(services.pool, decode)
+            except ApiError as error:
+                raise advise_curl(error, request) from error
     services.prefetch_image(tenant, image)
     return Response(
         dump_json({**describe_image(image, services), "notes": list(image.notes)}),
@@ -45,6 +49,15 @@ async def upload_image(
 def describe_image(image: Image, services: Services) -> dict[str, Any]:
     """Return the JSON value of an image that is kept."""
     return {"image": image.key, "width": image.width, "height": image.height, "expires": services.images.seconds}
+
+
+def advise_curl(error: ApiError, request: Request) -> ApiError:
+    """Return the error with a hint where `curl -d @FILE` was meant to send a file, whose line breaks it leaves out."""
+    kind = request.headers.get("content-type", "")
+    if error.code != "not_an_image" or not kind.startswith("application/x-www-form-urlencoded"):
+        return error
+    hint = "; `curl -d` changes files, and --data-binary @FILE or -F file=@FILE sends them as they are"
+    return ApiError(error.status, error.code, f"{error.message}{hint}")
 
 
 def _decode_image(content: bytes, tenant: Tenant, services: Services) -> Image:

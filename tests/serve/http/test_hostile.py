@@ -108,6 +108,8 @@ def test_what_is_wrong_with_a_whole_body_is_said_in_words_of_the_route(client, k
         (b"null", JSON, 422, "invalid"),
         (b'{"image": "x"}', {"content-type": "text/plain"}, 415, "unsupported_media_type"),
         (b"a=b", {"content-type": "application/x-www-form-urlencoded"}, 415, "unsupported_media_type"),
+        (b"x", {**JSON, "content-encoding": "gzip"}, 415, "compressed"),
+        (b"{}", {**JSON, "content-encoding": "identity"}, 422, "invalid"),
         (b'{"phrases": [' + b'"cup", ' * 10**6, JSON, 413, "too_large"),
     ],
 )
@@ -130,11 +132,32 @@ def test_a_body_that_cannot_be_read_is_said_to_be(client, route, content, header
         (b"--b\r\n", {"content-type": "multipart/form-data"}, 400, "bad_request"),
         (b'{"url": "https://example.org/x.png"}', JSON, 403, "urls_off"),
         (b'{"url": 7}', JSON, 422, "invalid"),
+        (write_image(), {"content-encoding": "br"}, 415, "compressed"),
         (b'{"url": "SECRET-of-the-client", "b": NaN}', JSON, 422, "invalid"),
     ],
 )
 def test_a_file_that_is_no_image_is_refused(client, content, headers, status, code) -> None:
     check_refusal(client.post("/v1/images", content=content, headers=headers), status, code)
+
+
+def test_a_form_with_several_files_is_said_to_be_one(client) -> None:
+    answer = client.post("/v1/images", files=[(name, (name, write_image())) for name in ("a", "b")])
+    check_refusal(answer, 422, "invalid")
+    assert answer.json()["error"]["message"] == "the form holds 2 files; send each in a request of its own"
+
+
+def test_a_file_that_curl_has_changed_gets_a_hint(client) -> None:
+    sent = {"content-type": "application/x-www-form-urlencoded"}
+    assert client.post("/v1/images", content=write_image(), headers=sent).status_code == 201
+    answer = client.post("/v1/images", content=write_image().replace(b"\n", b""), headers=sent)
+    check_refusal(answer, 415, "not_an_image")
+    assert "--data-binary @FILE" in answer.json()["error"]["message"]
+
+
+def test_no_name_of_a_kind_of_value_is_told_as_a_field(client) -> None:
+    answer = client.post("/v1/jobs", json={"images": [{"image": "0" * 32}], "query": "cups"})
+    check_refusal(answer, 422, "invalid")
+    assert answer.json()["error"]["message"].startswith("images.0: ")
 
 
 def test_a_body_without_a_length_is_counted_as_it_arrives(client) -> None:
