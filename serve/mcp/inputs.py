@@ -5,7 +5,7 @@ import binascii
 import re
 from dataclasses import dataclass
 from pathlib import PurePath
-from urllib.parse import unquote_to_bytes, urlsplit
+from urllib.parse import unquote_to_bytes
 from urllib.request import url2pathname
 
 from agent.core.errors import ToolError
@@ -72,14 +72,20 @@ def _read_uri(uri: str, folder: Folder | None, max_bytes: int) -> ImageFile:
     if scheme == "data":
         return ImageFile(decode_data(uri, max_bytes))
     if scheme == "file":
-        try:
-            parts = urlsplit(uri.strip())
-        except ValueError as error:  # half a pair of brackets
-            raise ToolError("`uri` is no file: URI; write it as file:///folder/image.png.") from error
-        if parts.netloc not in ("", "localhost"):
+        host, path = _split_file_uri(uri.strip())
+        if host not in ("", "localhost"):
             raise ToolError("A file: URI names a file of this server, so it has no host: file:///folder/image.png.")
-        return _read_path(url2pathname(parts.path), folder, max_bytes)
+        return _read_path(url2pathname(path), folder, max_bytes)
     raise ToolError("`uri` is a data:, file: or https: URI; give the name of a file as `path`.")
+
+
+def _split_file_uri(uri: str) -> tuple[str, str]:
+    """Host and path; "#" and "?" belong to the path, for models write them into such URIs as they are."""
+    rest = uri.partition(":")[2]
+    if not rest.startswith("//"):
+        return "", rest
+    host, slash, path = rest[2:].partition("/")
+    return host.lower(), slash + path
 
 
 def decode_data(text: str, max_bytes: int) -> bytes:

@@ -48,6 +48,18 @@ def test_a_uri_that_names_no_file_is_refused(uri):
         read_image_source(OpenImage(uri=uri), None, max_bytes=100)
 
 
+@pytest.mark.parametrize(
+    ("name", "is_quoted"),
+    [("rö ot #1%", True), ("rö ot #1%", False), ("what?", True), ("what?", False), ("a&b=c", False), ("100%25", True)],
+)
+def test_a_file_uri_is_read_as_people_and_models_write_it(tmp_path, name, is_quoted):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "cat.png").write_bytes(CONTENT)
+    path = f"{tmp_path}/{name}/cat.png"
+    uri = f"file://{quote(path) if is_quoted else path}"
+    assert read_image_source(OpenImage(uri=uri), Folder.from_path(tmp_path), max_bytes=len(CONTENT)).content == CONTENT
+
+
 @pytest.mark.parametrize("size", [2049, 10**6])
 def test_data_beyond_the_limit_is_refused(size):
     with pytest.raises(ToolError, match="make the image smaller"):
