@@ -1,5 +1,6 @@
 """Every model that `Sam3.load` knows by name: its licence, its gate, its size, and what it can do."""
 
+import re
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -165,11 +166,13 @@ def find_entry(name: str) -> CatalogEntry | None:
 def suggest_name(name: str) -> str:
     """Return ", did you mean 'NAME'" for what is nearly the name of a model; "" for anything else.
 
-    >>> suggest_name("facebok/sam3"), suggest_name("Tiny"), suggest_name("somebody/else")
-    (", did you mean 'facebook/sam3'", ", did you mean 'tiny'", '')
+    >>> suggest_name("facebok/sam3"), suggest_name("Tiny"), suggest_name("sam3.1"), suggest_name("somebody/else")
+    (", did you mean 'facebook/sam3'", ", did you mean 'tiny'", ", did you mean 'facebook/sam3.1'", '')
     """
-    names = [entry.name for entry in CATALOG]
-    [near] = get_close_matches(name.lower(), names, n=1, cutoff=0.8) or [""]
+    names = {entry.name: entry.name for entry in CATALOG}
+    last_parts = {re.split("[/:]", entry.name)[-1]: entry.name for entry in CATALOG}
+    found = get_close_matches(name.lower(), [*names, *last_parts], n=1, cutoff=0.8)
+    near = (last_parts | names)[found[0]] if found else ""
     return f", did you mean {near!r}" if near and near != name else ""
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import torch
 
 from sam3_tool.backends.open_models.calibration import Calibration
+from sam3_tool.backends.transformers.hardware.failures import check_numbers
 from sam3_tool.image import Image
 from sam3_tool.prompts import ConceptPrompt
 
@@ -74,8 +75,9 @@ def choose_boxes(
 ) -> FoundBoxes:
     """Keep what scores above a threshold, best raw score first; ties keep the detector's order, boxes are finite.
 
-    `boxes`: float32, (Q, 4). `raw` and `scores`: float32, (Q,).
+    `boxes`: float32, (Q, 4). `raw` and `scores`: float32, (Q,). Raises DeviceError if these are no numbers.
     """
+    check_numbers(raw, "the detector")
     order = np.argsort(-raw, kind="stable")
     kept = order[(scores[order] > threshold) & np.isfinite(boxes[order]).all(axis=1)][:MAX_BOXES]
     return FoundBoxes(boxes[kept], scores[kept], presence)

@@ -29,7 +29,7 @@ from sam3_tool.backends.transformers.hardware.devices import (
     resolve_device,
     resolve_dtype,
 )
-from sam3_tool.backends.transformers.hardware.failures import explain_failures
+from sam3_tool.backends.transformers.hardware.failures import check_numbers, explain_failures
 from sam3_tool.backends.transformers.hardware.transfers import to_device, to_host, upload_pixels
 from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
 from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
@@ -423,6 +423,7 @@ class TransformersBackend:
         )
         presences = output.presence_logits.float().sigmoid()
         scores = (output.pred_logits.float().sigmoid() * presences).cpu()
+        check_numbers(scores.numpy(), f"SAM 3 on device {str(self._model.device)!r}")
         presence = presences[:, 0].tolist()
         predicted = output.pred_boxes.float().cpu().numpy()
         # stable, so that ties keep the order of the queries

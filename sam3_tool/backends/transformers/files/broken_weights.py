@@ -10,13 +10,16 @@ MOST_HEADER_BYTES = 100 * 2**20
 """Of safetensors, by their definition."""
 _HEAD_BYTES = 512
 _POINTER = b"version https://git-lfs"
+_FORMATS = ("F64", "F32", "F16", "BF16", "I64", "I32", "I16", "BOOL")
+"""Of numbers in safetensors, as they are written there; whole numbers are positions and the like."""
 
 
 def check_weight_file(file: Path) -> None:
     """Do nothing if a file may hold weights; who reads them finds what is wrong with the weights themselves.
 
     Raises:
-        CheckpointError: It cannot be read, is something else by its first bytes, or is a part of safetensors.
+        CheckpointError: It cannot be read, is something else by its first bytes, is a part of safetensors, or holds
+            quantised weights.
     """
     if fault := describe_weight_fault(file):
         raise CheckpointError(f"{file} {fault}. {WORKS_NOW}")
@@ -50,7 +53,7 @@ def describe_weight_fault(file: Path) -> str:
     try:
         with file.open("rb") as content:
             head = content.read(_HEAD_BYTES)
-        return describe_head(head) or _describe_part(file, head)
+        return describe_head(head) or _describe_tensors(file, head)
     except OSError as error:
         return f"cannot be read ({error.strerror}); make it readable for this user, or name another file"
 
@@ -73,8 +76,8 @@ def describe_head(head: bytes) -> str:
     return ""
 
 
-def _describe_part(file: Path, head: bytes) -> str:
-    """Say how much of safetensors is there; "" where all is, and for what is no safetensors."""
+def _describe_tensors(file: Path, head: bytes) -> str:
+    """Say that only a part of safetensors is there, or that they are quantised; "" for all else."""
     length = int.from_bytes(head[:8], "little")
     if head[8:9] != b"{" or length > MOST_HEADER_BYTES:
         return ""
@@ -84,6 +87,12 @@ def _describe_part(file: Path, head: bytes) -> str:
             header = json.loads(content.read(8 + length)[8:])
         ends = [tensor["data_offsets"][1] for name, tensor in header.items() if name != "__metadata__"]
         whole = 8 + length + max(ends, default=0)
+        odd = next((name for name, tensor in header.items() if tensor.get("dtype", "F32") not in _FORMATS), "")
     except (ValueError, LookupError, TypeError, AttributeError):
-        whole = 8 + length
+        whole, odd = 8 + length, ""
+    if odd:
+        return (
+            f"holds {odd} as {header[odd]['dtype']}; expected float32, float16 or bfloat16 (quantised weights are not"
+            " read): name the original file"
+        )
     return f"is only a part of a file: {found:,} of {whole:,} bytes are there; download it again" * (found < whole)

@@ -13,6 +13,7 @@ from pathlib import Path
 from huggingface_hub import snapshot_download
 from huggingface_hub.errors import (
     GatedRepoError,
+    HfHubHTTPError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -89,6 +90,11 @@ def _choose_weights(folder: Path) -> Path:
     files = _list_native_files(folder)
     if len(files) == 1:
         return files[0]
+    if lost := [name for name in (_WHOLE, "config.json") if (folder / name).is_symlink() and not files]:
+        raise CheckpointError(
+            f"{folder} is only a part of a checkpoint: {lost[0]} is a link to a file that is not there, as in a cache"
+            f" of the Hugging Face hub that was copied without its `blobs`; copy it as a whole. {WORKS_NOW}"
+        )
     inner = [] if files else [*folder.glob(f"*/{_WHOLE}"), *folder.glob(f"snapshots/*/{_WHOLE}")]
     if inner:
         raise CheckpointError(f"{folder} holds no weights; {inner[0].parent} does: name that. {WORKS_NOW}")
@@ -199,7 +205,7 @@ def download_files(repository: str, *, advice: str) -> Path:
     except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
         if fault := describe_missing_hub_home() or describe_http_fault():
             raise CheckpointError(f"{repository} could not be downloaded: {fault}. {WORKS_NOW}") from error
-        raise CheckpointError(f"{_describe_obstacle(repository, error)} {advice}") from error
+        raise CheckpointError(f"{describe_obstacle(repository, error)} {advice}") from error
 
 
 def _download_checkpoint(repository: str) -> Path:
@@ -237,10 +243,16 @@ def _list_weight_names(folder: Path) -> list[str]:
     return [_WHOLE]
 
 
-def _describe_obstacle(repository: str, error: Exception) -> str:
+def describe_obstacle(repository: str, error: Exception) -> str:
+    """Say in a sentence why a repository could not be downloaded. `error`: of the hub's client, or of the system."""
     match error:
         case GatedRepoError():
             return f"{repository} is gated, and this machine has no access to it."
+        case HfHubHTTPError(response=response) if response.status_code == 401 and _is_token_refused(error):
+            return (
+                f"{repository} could not be downloaded: the Hugging Face hub refuses the token of this machine; make a"
+                " new one and `hf auth login`, or take it away (HF_TOKEN, `hf auth logout`): open models need none."
+            )
         case RepositoryNotFoundError():
             return f"{repository} is not on the Hugging Face hub, or it is private."
         case LocalEntryNotFoundError() | OfflineModeIsEnabled():
@@ -252,6 +264,11 @@ def _describe_obstacle(repository: str, error: Exception) -> str:
             )
         case _:
             return f"{repository} could not be downloaded: {format_one_line(error)}."
+
+
+def _is_token_refused(error: Exception) -> bool:
+    """Whether a token is wrong; the hub answers with the same status where one is lacking."""
+    return "invalid" in str(error).lower() and "credentials" in str(error).lower()
 
 
 def _format_advice(repository: str) -> str:

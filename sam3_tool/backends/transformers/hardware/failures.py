@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+import numpy as np
 import torch
 
 from sam3_tool.backends.transformers.hardware.devices import release_cached_memory
@@ -44,6 +45,25 @@ def explain_failures(device: torch.device | str) -> Iterator[None]:
         with suppress(RuntimeError):  # a lost device refuses this, too
             release_cached_memory(torch.device(device))
         raise DeviceError(message) from error
+
+
+def check_numbers(values: np.ndarray, network: str) -> None:
+    """Do nothing with what a network has computed, unless it is no numbers.
+
+    Args:
+        values: Logits or probabilities, float32, of any shape.
+        network: What has computed them, for the message.
+
+    Raises:
+        DeviceError: Some of them are NaN: whoever compared them with a threshold would find nothing, and say so.
+
+    >>> check_numbers(np.array([0.5, -np.inf]), "SAM 3")
+    """
+    if np.isnan(values).any():
+        raise DeviceError(
+            f"{network} computed what is no number (NaN): its weights are damaged, so download them again, or their"
+            " number format is too narrow for this device, so load them in Python with dtype='float32' (`Sam3.load`)"
+        )
 
 
 def _describe_failure(error: BaseException, device: torch.device) -> str | None:

@@ -5,17 +5,29 @@ import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import httpx2
 import numpy as np
 import pytest
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError
+from safetensors.torch import load_file, save_file
 
 from sam3_tool import CheckpointError, Image, Sam3
 from sam3_tool.backends.catalog import CATALOG, suggest_name
 from sam3_tool.backends.open_models.folders import locate_open_models
-from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import describe_obstacle, locate_checkpoint
+from sam3_tool.errors import DeviceError
 from tests.support.nobody import become_nobody
 
 HEADER = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()
 POINTER = b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3440000000\n"
+
+
+def build_safetensors(kind: str) -> bytes:
+    """A file of one weight in a number format."""
+    header = HEADER.replace(b"F32", kind.encode())
+    return len(header).to_bytes(8, "little") + header + bytes(16)
+
+
 NO_WEIGHTS = [
     (POINTER, "is a Git LFS pointer, which stands for the file itself; fetch that with `git lfs pull`"),
     (b"\n<!DOCTYPE html><title>Sign in</title>", "is an HTML page, which a server sends in place of a file; log in"),
@@ -24,6 +36,7 @@ NO_WEIGHTS = [
     (bytes(600), "begins with zero bytes, as an interrupted download leaves"),
     (len(HEADER).to_bytes(8, "little") + HEADER + bytes(9), f"{8 + len(HEADER) + 9} of {8 + len(HEADER) + 16} bytes"),
     (len(HEADER).to_bytes(8, "little") + HEADER[:20], f"is only a part of a file: 28 of {8 + len(HEADER)} bytes"),
+    *((build_safetensors(kind), f"holds a as {kind}") for kind in ("I8", "U8", "F8_E4M3")),
 ]
 
 
@@ -153,12 +166,40 @@ def test_a_file_that_is_not_there_is_no_repository_to_ask_access_to(name):
         ("facebook/SAM3.1", "facebook/sam3.1"),
         ("vil-uob/sam3-litext-s0", "vil-uob/sam3-litetext-s0"),
         ("hosted-sam-3.1", "hosted:sam-3.1"),
+        ("sam3", "facebook/sam3"),
+        ("SAM3.1", "facebook/sam3.1"),
+        ("owlv2", "open:owlv2"),
     ],
 )
 def test_a_name_with_a_slip_gets_the_one_that_is_meant_and_no_gate_that_is_not_there(typed, meant):
     said = refused(typed)
     assert f"did you mean {meant!r}" in said
     assert "ask for access" not in said
+
+
+def test_a_cache_that_was_copied_without_its_files_is_said_to_be_one(tmp_path):
+    for name in ("model.safetensors", "config.json"):
+        (tmp_path / name).symlink_to(f"../../blobs/{name}")
+    assert "model.safetensors is a link to a file that is not there" in refused(tmp_path)
+
+
+def test_a_token_that_the_hub_refuses_is_not_taken_for_a_gate():
+    asked = httpx2.Request("GET", "https://huggingface.co/api/models/facebook/sam3")
+    said = "401 Client Error. Invalid credentials in Authorization header"
+    error = HfHubHTTPError(said, response=httpx2.Response(401, request=asked))
+    assert "refuses the token of this machine" in describe_obstacle("facebook/sam3", error)
+    assert "is gated" in describe_obstacle("facebook/sam3", GatedRepoError("gated", response=error.response))
+
+
+def test_weights_that_are_no_numbers_are_an_error_and_not_an_image_without_anything(tmp_path):
+    copy = tmp_path / "damaged"
+    shutil.copytree(locate_checkpoint("tiny"), copy)
+    weights = load_file(copy / "model.safetensors")
+    damaged = next(name for name in weights if "presence" in name and name.endswith("weight"))
+    weights[damaged][:] = float("nan")
+    save_file(weights, copy / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DeviceError, match="computed what is no number"):
+        Sam3.load(copy, device="cpu").segment(Image(np.zeros((8, 8, 3), np.uint8)), "cup")
 
 
 def test_a_name_that_is_right_is_never_put_right():
