@@ -1,7 +1,8 @@
 """The conversation as entries for the page's script, which writes every text as text: none is ever read as markup."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from itertools import count
@@ -52,11 +53,26 @@ def build_talk(session: Session) -> dict[str, Any]:
     return {
         "serial": next(_serial),
         "version": session.version,
-        "entries": [{"key": compute_key(entry), **entry} for entry in list_entries(session)],
+        "entries": add_keys(list_entries(session)),
         "pending": None if pending is None else describe_pending(pending),
         "suggestions": [] if pending else suggest_queries(session.conversation),
         "placeholder": "only the two largest" if selected else "all the watermelons",
     }
+
+
+def add_keys(entries: Iterable[Entry]) -> list[Entry]:
+    """Return entries with keys of their own: of several equal ones, each later one has its number in its key.
+
+    >>> [entry["key"][12:] for entry in add_keys([{"text": "a"}, {"text": "b"}, {"text": "a"}])]
+    ['', '', '.2']
+    """
+    keys = Counter[str]()
+    keyed = []
+    for entry in entries:
+        key = compute_key(entry)
+        keys[key] += 1
+        keyed.append({"key": key if keys[key] == 1 else f"{key}.{keys[key]}", **entry})
+    return keyed
 
 
 def compute_key(entry: Entry) -> str:

@@ -8,7 +8,7 @@ import pytest
 from agent.conversation.conversation import Conversation
 from demo.picture.canvas import canvas_state
 from demo.studio.editing import OTHER_IMAGE, answer_request
-from demo.talk.messages import list_entries
+from demo.talk.messages import build_talk, list_entries
 
 CHERRY, OTHER_CHERRY, EMPTY = (340, 140), (180, 155), (20, 440)
 MOST_BYTES = 6000
@@ -96,6 +96,14 @@ def test_what_was_done_by_hand_is_told_without_coordinates_and_models_still_read
         "Took out objects 4, 6 and 7",
         "Put back object 4",
     ]
+
+
+def test_two_edits_that_read_the_same_are_two_entries_of_the_talk(browser):
+    for number, place in enumerate((CHERRY, OTHER_CHERRY)):
+        browser.send(click(place, token=20 + number))
+    entries = build_talk(browser.actions.sessions[browser.session_id])["entries"]
+    assert [entry["text"] for entry in entries].count("Clicked an object") == 2
+    assert len({entry["key"] for entry in entries}) == len(entries)
 
 
 def test_an_edit_of_the_image_before_is_not_made_in_the_next_one(browser):

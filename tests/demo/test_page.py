@@ -66,6 +66,14 @@ GIVEN = {
     }.items()
 }
 """What a hand or a keyboard would do with a file."""
+PASTED_INTO_QUESTION = """(kinds) => {
+  const held = new DataTransfer();
+  held.items.add(new File(['x'], 'cell.png', {type: 'image/png'}));
+  for (const kind of kinds) held.setData(kind, 'cups');
+  const event = new ClipboardEvent('paste', {clipboardData: held, bubbles: true, cancelable: true});
+  return document.querySelector('#question').dispatchEvent(event);
+}"""
+"""Paste a cell of a table, which is words and an image of them; true where the browser does what it does with words."""
 WIDER = "() => document.documentElement.scrollWidth - document.documentElement.clientWidth"
 
 
@@ -108,6 +116,33 @@ def test_a_reload_in_mid_answer_keeps_the_picture_and_the_question(visit):
     visitor.sees(masks=0)
     visitor.reads("Reloading the page stopped the answer")
     assert visitor.page.locator("#query textarea").input_value() == "all the watermelons"
+
+
+def test_what_is_done_without_a_network_is_made_once_it_is_back(visit, tmp_path):
+    visitor = visit()
+    visitor.begin()
+    page, context = visitor.page, visitor.page.context
+    for color in ("red", "blue"):
+        PIL.Image.new("RGB", (9, 9), color).save(tmp_path / f"{color}.png")
+    context.set_offline(True)
+    try:
+        visitor.click(340, 140)
+        page.get_by_text("your clicks are kept").wait_for()
+        page.locator("input[type=file]").set_input_files([tmp_path / "red.png", tmp_path / "blue.png"])
+        visitor.ask("all the watermelons")
+        visitor.reads("It is in the box below; send it again.")
+        context.set_offline(False)
+        visitor.sees(masks=1)
+        page.locator(".album .entry").nth(2).wait_for()
+        context.set_offline(True)
+        visitor.click(180, 155)
+        page.get_by_text("your clicks are kept").wait_for()
+    finally:
+        context.set_offline(False)
+    page.reload()
+    visitor.wait_awake()
+    visitor.sees(masks=2)
+    assert page.locator("#query textarea").input_value() == "all the watermelons"
 
 
 def test_two_people_at_once_never_see_each_others_pictures(visit):
@@ -176,6 +211,7 @@ def test_a_broken_file_is_one_sentence_and_the_page_goes_on(visit, tmp_path):
 @pytest.mark.parametrize("how", ["drop", "paste"])
 def test_a_picture_is_dropped_anywhere_on_the_page_or_pasted(visit, how):
     visitor = visit()
+    assert visitor.page.evaluate(PASTED_INTO_QUESTION, ["text/plain"])
     visitor.page.evaluate(GIVEN[how])
     visitor.has_image()
     visitor.reads("given.png, 30 x 20 pixels")
@@ -299,7 +335,7 @@ def test_a_concept_that_is_dropped_from_a_folder_adds_everything_like_it(visit, 
     concept = engine.get_sam3("tiny").describe(image, boxes=[(245, 15, 379, 196)])
     concept.save(tmp_path / "gizmo.concept")
     drop_files(visitor.page, tmp_path / "gizmo.concept")
-    visitor.reads("add everything like gizmo")
+    visitor.reads("Added everything like gizmo")
     visitor.page.locator(".stage[data-busy=no] .mask:nth-of-type(n+6)").first.wait_for(state="attached")
     assert visitor.page.locator(".list .kept .phrase").first.inner_text() == "gizmo"
     assert visitor.page.locator(".album .notes li").count() == 0

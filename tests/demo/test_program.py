@@ -4,6 +4,11 @@ from demo.engine import Engine
 from tests.support.browser import Program, Visitor
 
 
+FORBID_JS = """for (const name of ['sessionStorage', 'localStorage', 'indexedDB'])
+  Object.defineProperty(window, name, {get() { throw new DOMException('Access is denied.', 'SecurityError'); }});"""
+"""What a browser does in which all cookies are blocked."""
+
+
 def log_in(page):
     page.get_by_label("username").fill("anna")
     page.get_by_label("password").fill("s3cret")
@@ -133,3 +138,11 @@ def test_a_browser_that_has_no_more_room_or_was_cleared_says_so_and_keeps_the_ne
     page.get_by_text("What this browser kept was cleared").wait_for()
     wait_kept(page)
     assert count_kept(page) == [1, 1, 1]
+
+    forbidden = page.context.new_page()
+    forbidden.add_init_script(FORBID_JS)
+    other = Visitor(forbidden).arrive(page.url)
+    other.begin()
+    other.ask("all the watermelons")
+    other.sees(4)
+    forbidden.get_by_text("This browser keeps nothing by itself; download the conversation").wait_for()

@@ -15,6 +15,18 @@ export interface Host {
   watch(names: string | string[], act: () => void): void;
 }
 
+/** The server took no call: the network or the server is gone, or it answered with a failure. */
+export class NoAnswerError extends Error {}
+
+/** The functions of the server, each failing where no answer came: Gradio's own hand back nothing then. */
+export function guardServer(functions: ServerFunctions): ServerFunctions {
+  return Object.fromEntries(Object.entries(functions).map(([name, call]) => [name, async (data: unknown) => {
+    const answer = await call(data);
+    if (answer === undefined) throw new NoAnswerError(`the server did not answer ${name}`);
+    return answer;
+  }]));
+}
+
 declare global {
   const element: HTMLElement;
   const props: Props;

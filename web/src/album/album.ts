@@ -64,7 +64,8 @@ export class Album {
     try {
       reply = await this.host.server.album!({ ...asked, session: this.session, token: this.token }) as AlbumReply;
     } catch {
-      this.view?.showNotes(['The server does not answer; try again.']);
+      if (asked.kind !== 'look') this.view?.showNotes(['The server does not answer; try again.']);
+      if (this.isRunning) this.lookLater();
       return;
     }
     if (reply.error) this.view?.showNotes([reply.error]);
@@ -88,6 +89,11 @@ export class Album {
     this.onRows(reply.entries, gone);
     this.view?.draw();
     window.clearTimeout(this.timer);
-    if (this.isRunning) this.timer = window.setTimeout(() => void this.look(), LOOK_INTERVAL);
+    if (this.isRunning) this.lookLater();
+  }
+
+  private lookLater(): void {
+    window.clearTimeout(this.timer);
+    this.timer = window.setTimeout(() => void this.look(), LOOK_INTERVAL);
   }
 }

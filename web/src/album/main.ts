@@ -1,5 +1,6 @@
 // The script of the film strip: Gradio runs it once.
 import { findNode, makeNode } from '../dom.ts';
+import { guardServer } from '../gradio.ts';
 import { nameFiles } from '../named_files.ts';
 import { Keeper } from '../keeping/keeper.ts';
 import { WorkOffer } from '../keeping/offer.ts';
@@ -10,12 +11,13 @@ import { Album } from './album.ts';
 import { Palette } from './palette.ts';
 import { Strip } from './strip.ts';
 import type { AlbumReply, Measure } from './types.ts';
-import { addFiles } from './uploads.ts';
+import { addFiles, tellLostFiles } from './uploads.ts';
 
 const MOST_NOTES = 12;
 const EDITABLE = 'textarea, input:not([type=radio]):not([type=range]):not([type=checkbox]), select, [contenteditable]';
 const root = findNode(element, '.album'), picker = findNode<HTMLInputElement>(root, 'input[type=file]');
-const album = new Album({ element, props, server, trigger, watch }), palette = new Palette(root, album), strip = new Strip(root, album);
+const host = { element, props, server: guardServer(server), trigger, watch };
+const album = new Album(host), palette = new Palette(root, album), strip = new Strip(root, album);
 const askForm = findNode<HTMLFormElement>(root, 'form.askall'), setForm = findNode<HTMLFormElement>(root, 'form.dataset');
 const tolerance = findNode<HTMLInputElement>(setForm, '[name=tolerance]');
 let notes: string[] = [];
@@ -129,7 +131,7 @@ window.addEventListener('sam3-state', (event) => {
   }
 });
 const keeper = new Keeper(
-  server, album, (note) => showNotes([...notes, note]), (isUnsaved) => { root.dataset.unsaved = isUnsaved ? 'yes' : 'no'; },
+  host.server, album, (note) => showNotes([...notes, note]), (isUnsaved) => { root.dataset.unsaved = isUnsaved ? 'yes' : 'no'; },
 );
 window.addEventListener('sam3-said', () => keeper.noteChange(album.current));
 const offer = new WorkOffer(findNode(root, '.kept'), keeper, album, takeFiles);
@@ -148,6 +150,8 @@ async function showOffer(): Promise<void> {
   if (isFirst) showNotes([]); // only a session of an earlier server was refused, and its reply has come by now
   if (isOffered) return;
   isOffered = true;
+  const lost = tellLostFiles();
+  if (lost) showNotes([lost]);
   await offer.show();
   root.dataset.unsaved ??= 'no';
 }

@@ -11,7 +11,7 @@ export function connectFiles(stage: HTMLElement): void {
   document.addEventListener('paste', (event) => {
     const files = [...event.clipboardData?.files ?? []].filter((file) => file.type.startsWith('image/'));
     // a cell of a table is copied as words and as an image of them
-    const isWords = (event.target as Element).closest(EDITABLE) && event.clipboardData?.types.includes('text/plain');
+    const isWords = event.target instanceof Element && event.target.closest(EDITABLE) && event.clipboardData?.types.includes('text/plain');
     if (!files.length || isWords) return;
     event.preventDefault();
     offerFiles(nameFiles(files));

@@ -1,5 +1,6 @@
 // The script of the studio: Gradio runs it once for each component.
 import { findNode } from '../dom.ts';
+import { guardServer } from '../gradio.ts';
 import { showExamples } from './examples.ts';
 import { connectFiles, openFile } from './files.ts';
 import { connectKeys, connectSpace } from './tools/keys.ts';
@@ -8,7 +9,7 @@ import { connectSheet } from './tools/shortcuts.ts';
 import { Studio } from './studio.ts';
 import type { Change, Example, Mending } from './types.ts';
 
-const studio = new Studio({ element, props, server, trigger, watch });
+const studio = new Studio({ element, props, server: guardServer(server), trigger, watch });
 const { state, stage } = studio, sheet = connectSheet(studio);
 
 const ACTS: Record<string, () => void> = {
@@ -58,6 +59,7 @@ function connectControls(): void {
 }
 
 function connectPage(): void {
+  window.addEventListener('sam3-question', () => studio.resumeEdits(), { once: true });
   window.addEventListener('sam3-light', (event) => studio.outlines.highlight((event as CustomEvent<number | null>).detail));
   window.addEventListener('sam3-choose', (event) => studio.chooseMask((event as CustomEvent<number | null>).detail));
   window.addEventListener('sam3-keep', (event) => studio.sendKept((event as CustomEvent<number[]>).detail));

@@ -328,6 +328,11 @@ export class Studio {
     this.edits.send(label && MAKING.has(edit.kind) ? { ...edit, label } as Edit : edit);
   }
 
+  /** The session is known: what an earlier loading of the page could not send goes first. */
+  resumeEdits(): void {
+    this.edits.resume();
+  }
+
   // what the queue of edits says
 
   getContext() {

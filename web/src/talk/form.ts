@@ -1,4 +1,5 @@
 // The question: one box that grows, Ask or Stop, and earlier questions by the up arrow.
+import { forgetText, recallText, rememberText } from '../tab_store.ts';
 
 export interface FormListener {
   readonly isBusy: boolean;
@@ -7,16 +8,19 @@ export interface FormListener {
 }
 
 const TALLEST = 120;
+/** What is written and not sent outlives that the page is loaded again. */
+const DRAFT = 'sam3-draft';
 
 export class QuestionForm {
   private readonly asked: string[] = [];
   /** Which earlier question stands in the box. */
   private recalled = 0;
+  private isRestored = false;
 
   constructor(private readonly listener: FormListener) {
     document.addEventListener('submit', (event) => { if (event.target === this.form) this.submit(event); });
     document.addEventListener('click', (event) => { if ((event.target as Element).closest?.('#query .stop')) listener.stop(); });
-    document.addEventListener('input', (event) => { if (event.target === this.box) this.fit(); });
+    document.addEventListener('input', (event) => { if (event.target === this.box) this.noteDraft(); });
     document.addEventListener('keydown', (event) => { if (event.target === this.box) this.takeKey(event); });
   }
 
@@ -33,6 +37,7 @@ export class QuestionForm {
     if (!form || !box) return;
     box.disabled = !awake;
     box.placeholder = placeholder || 'all the watermelons';
+    if (awake && !this.isRestored) this.restoreDraft();
     const send = form.querySelector<HTMLElement>('.send'), end = form.querySelector<HTMLElement>('.stop');
     if (!send || !end) return;
     send.hidden = busy;
@@ -40,9 +45,21 @@ export class QuestionForm {
     end.textContent = stop;
   }
 
+  private noteDraft(): void {
+    rememberText(DRAFT, this.box?.value ?? '');
+    this.fit();
+  }
+
+  private restoreDraft(): void {
+    this.isRestored = true;
+    this.offer(recallText(DRAFT) ?? '');
+  }
+
   /** What goes back to where it can be sent again, unless something else is there by now. */
   offer(text: string): void {
-    if (this.box && !this.box.value) this.box.value = text;
+    if (!this.box || this.box.value || !text) return;
+    this.box.value = text;
+    this.noteDraft();
   }
 
   remember(text: string): void {
@@ -56,6 +73,7 @@ export class QuestionForm {
     if (!box?.value.trim() || this.listener.isBusy) return;
     const text = box.value;
     box.value = '';
+    forgetText(DRAFT);
     this.fit();
     this.listener.ask(text);
   }

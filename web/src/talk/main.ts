@@ -1,4 +1,5 @@
 // The script of the talk: Gradio runs it once.
+import { guardServer } from '../gradio.ts';
 import { joinPart } from '../page_parts.ts';
 import { connectLinks, openLinkedStep } from './links.ts';
 import { Talk } from './talk.ts';
@@ -6,7 +7,7 @@ import { recallSession } from '../tab_store.ts';
 import type { Models } from './talk.ts';
 import type { Canvas, News } from './types.ts';
 
-const talk = new Talk({ element, props, server, trigger, watch });
+const talk = new Talk({ element, props, server: guardServer(server), trigger, watch });
 let linked = false;
 
 function update(): void {

@@ -36,6 +36,9 @@ export class LocalEdits {
 
   constructor(private readonly listener: LocalListener) {}
 
+  /** Nothing outlives the page: its masks are the application's. */
+  resume(): void {}
+
   get isEmpty(): boolean {
     return !this.isWorking && !this.waiting.length;
   }

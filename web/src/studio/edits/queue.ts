@@ -1,11 +1,14 @@
 // Edits are made one after the other: while a request is under way, the next ones wait, and go together.
 import type { ServerFunctions } from '../../gradio.ts';
 import { describeParts, tellParts } from '../../page_parts.ts';
+import { forgetText, recallText, rememberText } from '../../tab_store.ts';
 import type { Edit, EditReply } from '../types.ts';
 
 const BATCH = 32;
 /** Milliseconds before the first new try, and between later ones at most. */
 const FIRST_WAIT = 500, LONGEST_WAIT = 8000;
+/** What no server has answered outlives that the page is loaded again: Gradio does so once the network is back. */
+const UNSENT = 'sam3-unsent';
 const SILENT_NOTE = 'The server does not answer; your clicks are kept.';
 
 export interface EditContext {
@@ -26,6 +29,13 @@ export interface EditListener {
   settle(): void;
 }
 
+interface Unsent {
+  session: string;
+  page: string;
+  made: number;
+  waiting: Waiting[];
+}
+
 interface Waiting {
   edit: Edit;
   /** Of the image that was shown when it was made. */
@@ -37,7 +47,8 @@ export class EditQueue {
   private sent: Waiting[] = [];
   /** Edits that the server has answered. */
   private made = 0;
-  private readonly page = crypto.getRandomValues(new Uint32Array(3)).join('-');
+  private page = crypto.getRandomValues(new Uint32Array(3)).join('-');
+  private isSilent = false;
 
   constructor(private readonly server: ServerFunctions, private readonly listener: EditListener) {}
 
@@ -55,8 +66,26 @@ export class EditQueue {
     const last = this.waiting.at(-1)?.edit, { key } = this.listener.getContext();
     if (last?.kind === edit.kind && (edit.kind === 'keep' || edit.kind === 'threshold')) this.waiting.pop();
     this.waiting.push({ edit, key });
+    if (this.isSilent) this.keepUnsent();
     this.listener.notice();
     void this.flush();
+  }
+
+  /** Send what the page before a reload could not, once the session is known. */
+  resume(): void {
+    const { session } = this.listener.getContext(), kept = JSON.parse(recallText(UNSENT) ?? 'null') as Unsent | null;
+    forgetText(UNSENT);
+    if (kept?.session !== session || !this.isEmpty) return;
+    this.page = kept.page;
+    this.made = kept.made;
+    this.waiting = kept.waiting;
+    this.listener.notice();
+    void this.flush();
+  }
+
+  private keepUnsent(): void {
+    const { session } = this.listener.getContext(), waiting = [...this.sent, ...this.waiting];
+    rememberText(UNSENT, JSON.stringify({ session, page: this.page, made: this.made, waiting } satisfies Unsent));
   }
 
   private async flush(): Promise<void> {
@@ -90,10 +119,15 @@ export class EditQueue {
       try {
         const edits = this.sent.map(({ edit }) => edit);
         const asked = { ...this.listener.getContext(), key, page: this.page, first: this.made, edits, ...describeParts() };
-        return await this.server.apply_edits!(asked) as EditReply;
+        const reply = await this.server.apply_edits!(asked) as EditReply;
+        if (this.isSilent) forgetText(UNSENT);
+        this.isSilent = false;
+        return reply;
       } catch {
+        this.isSilent = true;
+        this.keepUnsent();
         this.listener.refuse(SILENT_NOTE);
-        await new Promise((done) => setTimeout(done, wait));
+        await new Promise((done) => { setTimeout(done, wait); window.addEventListener('online', done, { once: true }); });
       }
     }
   }
