@@ -3,7 +3,6 @@
 from demo.engine import Engine
 from tests.support.browser import Program, Visitor
 
-
 FORBID_JS = """for (const name of ['sessionStorage', 'localStorage', 'indexedDB'])
   Object.defineProperty(window, name, {get() { throw new DOMException('Access is denied.', 'SecurityError'); }});"""
 """What a browser does in which all cookies are blocked."""
