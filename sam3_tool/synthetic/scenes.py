@@ -262,16 +262,16 @@ _OUTLINES: dict[str, Callable[[np.random.Generator], list[np.ndarray]]] = {
 def _draw_texture(rng: np.random.Generator, colour: tuple[int, int, int], pattern: str, side: int) -> np.ndarray:
     """Return uint8, (side, side, 3): about this colour, with light shading, stripes or dots in a contrasting tone."""
     base = np.clip(np.array(colour) + rng.normal(0, 9, 3), 0, 255)
-    rgb = np.broadcast_to(base, (side, side, 3)).copy()
-    y, x = np.mgrid[0:side, 0:side].astype(np.float32)
     if pattern == "plain":
         shade = np.linspace(-1, 1, side)[:, None, None] * rng.uniform(-18, 18) * (rng.random() < 0.4)
-        return np.clip(rgb + shade, 0, 255).astype(np.uint8)
+        return np.repeat(np.clip(base + shade, 0, 255).astype(np.uint8), side, axis=1)
     period = max(4.5, side * rng.uniform(0.17, 0.23))
+    along = np.arange(side, dtype=np.float32)
+    x, y = along[None], along[:, None]
     marks = _draw_stripes(rng, x, y, period) if pattern == "striped" else _draw_dots(x, y, period)
     contrast = 255.0 if base.mean() < 150 else 0.0
-    rgb[marks] += (contrast - rgb[marks]) * rng.uniform(0.5, 0.7)
-    return rgb.astype(np.uint8)
+    tones = np.stack([base, base + (contrast - base) * rng.uniform(0.5, 0.7)]).astype(np.uint8)
+    return np.asarray(tones[marks.view(np.uint8)])
 
 
 def _draw_stripes(rng: np.random.Generator, x: np.ndarray, y: np.ndarray, period: float) -> np.ndarray:
@@ -296,20 +296,22 @@ def _find_place(
     height, width = ids.shape
     h, w = solid.shape
     may_hide = 0.35 if rng.random() < 0.3 else 0.02
+    whole = np.count_nonzero(solid)
+    total = np.array([np.count_nonzero(ids == number) for number in range(1, MAX_OBJECTS + 1)])
     for _ in range(14):
         x = int(rng.integers(-w // 12, max(1, width - w + w // 12)))
         y = int(rng.integers(-h // 12, max(1, height - h + h // 12)))
         x0, y0, x1, y1 = max(x, 0), max(y, 0), min(x + w, width), min(y + h, height)
         inside = solid[y0 - y : y1 - y, x0 - x : x1 - x]
+        area = np.count_nonzero(inside)
         # an object that the border cuts too much would not be what its words say
-        if inside.sum() < 0.85 * solid.sum():
+        if area < 0.85 * whole:
             continue
-        hidden = np.bincount(ids[y0:y1, x0:x1][inside], minlength=256)
-        total = np.bincount(ids.ravel(), minlength=256)
-        most, host = hidden[1:].max(), hidden[1:].argmax() + 1
-        if nested and most > 0.98 * inside.sum() and most < 0.45 * total[host]:
+        hidden = np.bincount(ids[y0:y1, x0:x1][inside], minlength=MAX_OBJECTS + 1)[1:]
+        most, host = hidden.max(), hidden.argmax()
+        if nested and most > 0.98 * area and most < 0.45 * total[host]:
             return x, y
-        if hidden[1:].sum() < 0.5 * inside.sum() and (hidden[1:] <= may_hide * total[1:]).all():
+        if hidden.sum() < 0.5 * area and (hidden <= may_hide * total).all():
             return x, y
     return None
 
@@ -327,8 +329,7 @@ def _paste_stamp(pixels: np.ndarray, ids: np.ndarray, stamp: Stamp, corner: tupl
 
 
 def _keep_visible(pixels: np.ndarray, ids: np.ndarray, objects: list[SceneObject]) -> Scene:
-    areas = np.bincount(ids.ravel(), minlength=len(objects) + 1)
-    visible = [n for n in range(1, len(objects) + 1) if areas[n] >= MIN_VISIBLE_AREA * ids.size]
+    visible = [n for n in range(1, len(objects) + 1) if np.count_nonzero(ids == n) >= MIN_VISIBLE_AREA * ids.size]
     renumber = np.zeros(256, np.uint8)
     renumber[visible] = np.arange(1, len(visible) + 1)
     return Scene(pixels, renumber[ids], tuple(objects[n - 1] for n in visible))
@@ -342,27 +343,34 @@ def draw_background(
 ) -> np.ndarray:
     """Return uint8, (height, width, 3), in a style chosen by chance and unlike the colours in `avoid`."""
     base = pick_unlike_colour(rng, avoid)
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32) / max(width, height)
+    x, y = (np.arange(side, dtype=np.float32) / max(width, height) for side in (width, height))
     angle, amplitude = rng.uniform(0, 2 * np.pi), rng.normal(0, 20, 3)
-    slope = (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
+    slope = (x - 0.5) * np.cos(angle) + (y[:, None] - 0.5) * np.sin(angle)
     relief: np.ndarray
     styles = ["flat", "gradient", "stripes", "checks", "clouds", "photograph"]
     match rng.choice(styles, p=[0.2, 0.2, 0.1, 0.1, 0.2, 0.2]):
         case "flat":
-            relief = np.zeros((height, width, 3))
+            return np.broadcast_to(np.clip(base, 0, 255).astype(np.uint8), (height, width, 3)).copy()
         case "gradient":
             relief = slope[..., None] * amplitude * 2.5
         case "stripes":
-            relief = (np.sin(slope * rng.uniform(15, 60)) > 0)[..., None] * amplitude * 0.8
+            return _alternate_tones(np.sin(slope * rng.uniform(15, 60)) > 0, base, amplitude)
         case "checks":
             n = rng.integers(4, 14)
-            relief = ((np.floor(x * n) + np.floor(y * n)) % 2)[..., None] * amplitude * 0.8
+            return _alternate_tones((np.floor(x * n) + np.floor(y * n)[:, None]) % 2 > 0, base, amplitude)
         case "clouds":
             coarse = rng.normal(0, rng.uniform(5, 18), (*rng.integers(3, 12, 2), 3)).astype(np.float32)
             relief = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
         case _:
             return _crop_photograph(rng, width, height)
-    return np.asarray(np.clip(base + relief, 0, 255), np.uint8)
+    lit = base + relief
+    return np.asarray(np.clip(lit, 0, 255, out=lit), np.uint8)
+
+
+def _alternate_tones(is_raised: np.ndarray, base: np.ndarray, amplitude: np.ndarray) -> np.ndarray:
+    """Return uint8, (height, width, 3): one tone where bool (height, width) `is_raised` is false, another where true."""
+    tones = np.clip(np.stack([base, base + amplitude * 0.8]), 0, 255).astype(np.uint8)
+    return np.asarray(tones[is_raised.view(np.uint8)])
 
 
 def pick_unlike_colour(rng: np.random.Generator, avoid: list[tuple[int, int, int]]) -> np.ndarray:
@@ -407,8 +415,12 @@ def _shrink_photograph(photograph: np.ndarray) -> np.ndarray:
 def _add_film_grain(rng: np.random.Generator, pixels: np.ndarray) -> np.ndarray:
     strength = rng.uniform(1, 8) * (rng.random() < 0.6)
     light = rng.uniform(0.85, 1.1) if rng.random() < 0.3 else 1.0
-    grain = rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(strength)
-    return np.clip(pixels * np.float32(light) + grain, 0, 255).astype(np.uint8)
+    if not strength and light == 1.0:
+        return pixels
+    grainy = pixels * np.float32(light)
+    if strength:
+        grainy += rng.standard_normal(pixels.shape, dtype=np.float32) * np.float32(strength)
+    return np.clip(grainy, 0, 255, out=grainy).astype(np.uint8)
 
 
 PLAIN = SceneStyle(
