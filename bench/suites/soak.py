@@ -72,8 +72,10 @@ class SoakResult:
         return f"threads that were left behind: {self.remaining_threads}, expected 0" if self.remaining_threads else ""
 
 
-def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES, workers: int = WORKERS) -> SoakResult:
-    """Measure memory over time, with so many visits at a time.
+def measure_soak(
+    *, seconds: float = 30.0, samples: int = SAMPLES, workers: int = WORKERS, scenes: int = SCENES
+) -> SoakResult:
+    """Measure memory over time, with so many visits at a time about so many scenes in turn.
 
     No visit is under way at a sample, so that only what is kept counts. Before each sample every worker makes one visit
     at least, however few the seconds.
@@ -83,6 +85,7 @@ def measure_soak(*, seconds: float = 30.0, samples: int = SAMPLES, workers: int 
     crowd = Crowd(
         Sam3(TransformersBackend.load(locate_checkpoint("tiny"), name="tiny", device="cpu"), cache_bytes=CACHE_BYTES),
         workers,
+        scenes,
     )
     rows = list(crowd.sample_memory(seconds, samples))
     grown, left = compute_growth([row[3] for row in rows]), len(crowd.find_remaining_threads())
@@ -104,18 +107,18 @@ def compute_growth(memory: Sequence[float]) -> float:
 
 
 @cache
-def draw_queries() -> list[SceneQuery]:
-    """Return queries about different scenes, which are drawn once."""
-    return list(generate_queries(SCENES))
+def draw_queries(number: int) -> list[SceneQuery]:
+    """Return so many queries about different scenes, which are drawn once."""
+    return list(generate_queries(number))
 
 
 class Crowd:
     """Visitors of one SAM 3, so many at a time. Threads share it; `_lock` guards its counts."""
 
-    def __init__(self, sam3: Sam3, workers: int = WORKERS) -> None:
+    def __init__(self, sam3: Sam3, workers: int = WORKERS, scenes: int = SCENES) -> None:
         self.visits = self.episodes = self.failed = 0
         self._sam3, self._workers, self._number = sam3, workers, count()
-        self._asked = draw_queries()
+        self._asked = draw_queries(scenes)
         self._lock = threading.Lock()
         self._threads = threading.enumerate()
 
@@ -160,7 +163,7 @@ class Crowd:
 
     def run_visit(self, number: int) -> tuple[int, bool]:
         """Run one visit; return the number of its episodes, and whether all of them ended as they should."""
-        query = self._asked[number % SCENES]
+        query = self._asked[number % len(self._asked)]
         conversation = Conversation.start(Image(np.roll(query.scene.pixels, number, axis=1)))
         conversation = conversation.say(query.text, GrammarPlanner(), self._sam3)
         draw_views(conversation)

@@ -368,7 +368,7 @@ def draw_background(
 
 
 def _alternate_tones(is_raised: np.ndarray, base: np.ndarray, amplitude: np.ndarray) -> np.ndarray:
-    """Return uint8, (height, width, 3): one tone where bool (height, width) `is_raised` is false, another where true."""
+    """Return uint8, (height, width, 3): one tone where bool (height, width) `is_raised` is true, another elsewhere."""
     tones = np.clip(np.stack([base, base + amplitude * 0.8]), 0, 255).astype(np.uint8)
     return np.asarray(tones[is_raised.view(np.uint8)])
 

@@ -11,7 +11,7 @@ from sam3_tool import Sam3, ScriptedBackend
 
 def test_conversations_side_by_side_leave_nothing_behind():
     workers = 4  # each makes a visit before each sample
-    soaked = soak.measure_soak(seconds=0, samples=3, workers=workers)
+    soaked = soak.measure_soak(seconds=0, samples=3, workers=workers, scenes=4)
     visits, episodes = (sum(row[place] for row in soaked.table.rows[-1:]) for place in (1, 2))
     assert visits == 3 * workers
     assert episodes > 1.5 * visits  # most of them go on with a click and a further query
@@ -37,6 +37,6 @@ def test_a_soak_counts_what_is_kept_and_not_what_is_given_back():
 
 def test_a_visit_that_raises_is_counted_as_failed():
     misfit = ScriptedBackend({None: {"": draw_blob_scene(8, 8, 1)[1]}}, normalize=lambda phrase: "")  # fits no image
-    crowd = soak.Crowd(Sam3(misfit))
+    crowd = soak.Crowd(Sam3(misfit), scenes=2)
     list(crowd.sample_memory(0, samples=1))
     assert crowd.failed == crowd.visits == soak.WORKERS
