@@ -36,7 +36,8 @@ TOGETHER = {
     "programs": (
         *("evals/test_cli.py", "cases/test_ends.py", "agent/cli/test_chat.py", "agent/cli/test_main.py"),
         *("agent/cli/test_models.py", "demo/test_program.py", "demo/test_two_users.py", "serve/mcp/test_stdio.py"),
-        "engine/review/test_page.py",
+        *("engine/review/test_page.py", "docs/test_pages.py", "test_huggingface.py", "agent/cli/test_many.py"),
+        *("agent/cli/test_describe.py", "serve/http/test_server.py"),
     ),
     "served": ("mllm/test_served.py", "mllm/test_verifying.py"),
     "trees": ("test_names.py", "test_imports.py"),
@@ -45,13 +46,13 @@ TOGETHER = {
 LONG_FILES = (
     *TOGETHER["demo"],
     *TOGETHER["programs"],
-    *("docs/test_pages.py", *TOGETHER["served"], "test_package.py", "bench/test_suites.py"),
+    *(*TOGETHER["served"], "test_package.py", "bench/test_suites.py"),
     "sam3_tool/training/test_training.py",
     *("sam3_tool/backends/transformers/test_backend.py",),
     *("sam3_tool/backends/transformers/native/test_native_checkpoint.py", "bench/test_growth.py", "docs/test_site.py"),
     *("sam3_tool/backends/transformers/test_tracker.py", "bench/test_soak.py", *TOGETHER["trees"]),
     *("evals/simulation/test_simulation.py", "bench/test_annotate.py"),
-    *("agent/cli/test_cold_start.py", "test_huggingface.py"),
+    "agent/cli/test_cold_start.py",
     *("agent/models/test_fuzz.py", "sam3_tool/training/test_clicks.py", "agent/models/openai/test_deviations.py"),
     *("evals/datasets/test_video_benchmarks.py", "sam3_tool/training/test_finetuning.py"),
 )

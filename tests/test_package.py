@@ -163,7 +163,7 @@ def test_a_foreign_dataset_is_run_and_scored(run: Run, scene: Path, tmp_path: Pa
 def test_a_foreign_command_answers_and_reports_bad_input_in_one_line(run: Run, scene: Path) -> None:
     done = run("mine", scene, "red square", "--sam3", f"mine:{RED}")
     assert (done.returncode, done.stdout) == (0, "2 of 'red square': 33.3% of the image\n"), done.stderr
-    refused = run("mine", "gone.png", "red square")
+    refused = run("mine", "gone.png", "red square", "--sam3", f"mine:{RED}")
     assert (refused.returncode, refused.stdout, refused.stderr.count("\n")) == (2, "", 1), refused.stderr
     assert "gone.png" in refused.stderr
 

@@ -28,8 +28,9 @@ MODULES = (
     "agent.report.output_folder",
     "evals.evaluation",
     "evals.runs.assembly",
-    "sam3_tool.backends.transformers.backend",
 )
+NETWORKS = "networks"
+"""The argument with which PyTorch and the embedded network are loaded as well."""
 MODULES_OF_COMMANDS = {
     "annotate": ("annotate.cli.command",),
     "demo": ("demo.cli", "demo.engine", "demo.server"),
@@ -126,9 +127,10 @@ if __name__ == "__main__":
     atexit.register(leave_quickly, program_ends)  # the first to be registered is the last to be called
     for module in MODULES:
         import_module(module)
-    from sam3_tool import Sam3
+    if NETWORKS in sys.argv:
+        from sam3_tool import Sam3
 
-    network = Sam3.load("tiny")  # which every program then shares
+        network = Sam3.load("tiny")  # which every program then shares
     gc.freeze()
     serve_forks(socket.socket(fileno=int(sys.argv[1])))
     from agent.cli.main import main

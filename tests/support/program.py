@@ -167,7 +167,8 @@ def open_fork_server(
 
     Args:
         python: Of the environment whose program it becomes.
-        variables: Its own environment; left out, that of the tests, in which this repository has the program.
+        variables: Its own environment, in which its programs load a network where they need one; left out, that of the
+            tests, in which this repository has the program and programs share a network.
 
     Returns:
         The socket for requests, and its environment.
@@ -177,6 +178,7 @@ def open_fork_server(
     environment["OMP_NUM_THREADS"] = "1"  # a process with threads cannot be forked safely
     with theirs:
         command = [python, "-P", fork_server.__file__, str(theirs.fileno())]
+        command += [fork_server.NETWORKS] * (variables is None)
         server = subprocess.Popen(command, env=environment, pass_fds=[theirs.fileno()], start_new_session=True)
 
     def close() -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import supervision
 from pycocotools.coco import COCO
 
 from sam3_tool.masks.rle import compute_areas, decode_mask, encode_mask
@@ -31,6 +30,8 @@ def test_pycocotools_draws_the_very_masks(write, fruit, awkward, kind):
 
 @pytest.mark.parametrize("kind", ["coco", "coco-polygons"])
 def test_supervision_loads_the_masks_with_their_classes(write, fruit, scene, iou, tmp_path, kind):
+    import supervision  # slow to import
+
     scene.to_pil().save(tmp_path / "scene.png")
     loaded = supervision.DetectionDataset.from_coco(str(tmp_path), str(write(kind)), force_masks=True)
     ((_, picture, found),) = list(loaded)

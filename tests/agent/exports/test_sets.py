@@ -10,8 +10,6 @@ from zipfile import ZipFile
 import numpy as np
 import PIL.Image
 import pytest
-import supervision
-from label_studio_sdk.converter.brush import decode_rle
 from pycocotools.coco import COCO
 
 from agent.exports.sets.base import ImageSet, SetImage
@@ -86,6 +84,8 @@ def test_a_tolerance_makes_polygons_short_and_its_loss_is_measured(images, fruit
 
 
 def test_yolo_has_a_part_to_train_on_and_one_to_validate_with(images, fruit, iou, tmp_path) -> None:
+    import supervision  # slow to import
+
     with ZipFile(write_set(replace(images, validation_share=0.3), "yolo-seg", tmp_path)) as zipped:
         zipped.extractall(tmp_path / "set")
         names = sorted(name for name in zipped.namelist() if "/" in name)
@@ -108,6 +108,8 @@ def test_yolo_has_a_part_to_train_on_and_one_to_validate_with(images, fruit, iou
 
 
 def test_label_studio_reads_the_brush_of_each_task(images, fruit, tmp_path) -> None:
+    from label_studio_sdk.converter.brush import decode_rle  # slow to import
+
     tasks = json.loads(write_set(images, "label-studio", tmp_path).read_text("utf-8"))
     assert [task["data"]["file_name"] for task in tasks] == ["a.png", "b.jpg", "other/a.png"]
     assert len({task["meta"]["interface"] for task in tasks}) == 1

@@ -10,7 +10,6 @@ from zipfile import ZipFile
 import cv2
 import numpy as np
 import pytest
-import supervision
 import yaml
 
 from agent.exports import EXPORTERS
@@ -116,6 +115,8 @@ def test_a_mask_of_one_piece_is_drawn_to_the_pixel(write, fruit):
 
 
 def test_supervision_loads_the_data_set(write, fruit, scene, iou):
+    import supervision  # slow to import
+
     folder = unpacked(write("yolo-seg"))
     loaded = supervision.DetectionDataset.from_yolo(
         str(folder / "images"), str(folder / "labels"), str(folder / "data.yaml")

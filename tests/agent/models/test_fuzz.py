@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
 from agent import WORKSPACE, Budget, Decision, Episode, ScriptedPlanner, Task, parse_toolset, run
 from agent.core.errors import ToolError
@@ -67,6 +66,8 @@ def finished(kitchen_sam3) -> Any:
 
 
 def test_a_model_of_random_weights_never_raises_and_every_episode_ends(finished):
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor  # slow to import
+
     with torch.random.fork_rng():
         torch.manual_seed(0)
         network = AutoModelForImageTextToText.from_config(AutoConfig.from_pretrained(MODEL)).eval()

@@ -9,7 +9,6 @@ from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from label_studio_sdk._extensions.label_studio_tools.core.utils.io import encode_presign_fileuri
 
 from agent import UsageError
 from serve.labels.label_studio_images import LabelStudioImages
@@ -131,6 +130,9 @@ def test_a_redirect_is_left_to_what_fetches_from_other_hosts(servers, home):
 
 
 def test_what_lies_in_a_cloud_storage_is_asked_of_label_studio(servers, home):
+    # slow to import
+    from label_studio_sdk._extensions.label_studio_tools.core.utils.io import encode_presign_fileuri
+
     images, address = LabelStudioImages(home, "key"), "s3://bucket/a b/cat?.png"
     assert images.read(address, task=7) == b"stored"
     assert servers[0].seen == [(f"/tasks/7/resolve/?fileuri={encode_presign_fileuri(address)}", "Token key")]
