@@ -62,28 +62,33 @@ def drawn(corners: np.ndarray, height: int, width: int) -> np.ndarray:
     return canvas.astype(bool)
 
 
-def test_ultralytics_loads_the_picture_and_every_mask_with_its_class(write, fruit, awkward, scene, iou, tmp_path):
-    candidates = (*fruit, awkward)
-    (found,) = loaded([unpacked(write("yolo-seg", candidates))], tmp_path)
-    assert (found["image"] == scene.pixels).all()
-    assert found["names"].tolist() == [one.phrase for one in candidates]
-    for one, mask in zip(candidates, found["masks"], strict=True):
-        # it walks an outline in a thousand steps, and so cuts corners of long ones
-        assert iou(mask, decode_mask(one.rle)) > (0.9 if one is awkward else 0.98)
-
-
-def test_ultralytics_loads_small_pictures_and_any_class(fruit, tmp_path):
+def write_small_sets(fruit, folder: Path) -> tuple[list[Path], list[tuple[Image, np.ndarray, str]]]:
+    """Data sets of a small picture with one mask each, unpacked; and picture, mask and phrase of each."""
     random, folders, wanted = np.random.default_rng(0), [], []
     for size, phrase in [((32, 11), "yes"), ((37, 64), 'a "b": {c}'), ((10, 32), "- 1"), ((95, 96), "\U0001f431 cat")]:
         mask = np.zeros(size, bool)
         y, x = (int(random.integers(side)) for side in size)
         mask[: y + 1, : x + 1] = True
         one = replace(fruit[0], rle=encode_mask(mask), box=(0.0, 0.0, x + 1.0, y + 1.0), phrase=phrase)
-        (folder := tmp_path / f"{size[0]}x{size[1]}").mkdir()
+        (place := folder / f"{size[0]}x{size[1]}").mkdir()
         picture = Image(random.integers(256, size=(*size, 3), dtype=np.uint8))
-        folders.append(unpacked(EXPORTERS["yolo-seg"].write(picture, [one], "x.png", folder, {})))
+        folders.append(unpacked(EXPORTERS["yolo-seg"].write(picture, [one], "x.png", place, {})))
         wanted.append((picture, mask, phrase))
-    for found, (picture, mask, phrase) in zip(loaded(folders, tmp_path), wanted, strict=True):
+    return folders, wanted
+
+
+def test_ultralytics_loads_pictures_large_and_small_and_every_mask_with_its_class(
+    write, fruit, awkward, scene, iou, tmp_path
+):
+    candidates = (*fruit, awkward)
+    folders, wanted = write_small_sets(fruit, tmp_path)
+    large, *small = loaded([unpacked(write("yolo-seg", candidates)), *folders], tmp_path)
+    assert (large["image"] == scene.pixels).all()
+    assert large["names"].tolist() == [one.phrase for one in candidates]
+    for one, mask in zip(candidates, large["masks"], strict=True):
+        # it walks an outline in a thousand steps, and so cuts corners of long ones
+        assert iou(mask, decode_mask(one.rle)) > (0.9 if one is awkward else 0.98)
+    for found, (picture, mask, phrase) in zip(small, wanted, strict=True):
         assert (found["image"] == picture.pixels).all()
         assert found["names"].tolist() == [phrase]
         assert (found["masks"] == mask).all()
