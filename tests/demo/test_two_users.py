@@ -19,6 +19,8 @@ from tests.support.thinking_model import THOUGHT, ThinkingModel
 EXAMPLES = ROOT / "demo" / "examples"
 QUESTION, OTHERWISE = "all the watermelons", "the ripe watermelons"
 CHERRY = (340, 140)
+COUNTS = (6, 2)
+"""Images of the two annotators."""
 PHONE = {"viewport": {"width": 390, "height": 844}, "has_touch": True, "is_mobile": True}
 
 
@@ -71,11 +73,12 @@ def restarted(program, words, serve):
 
 
 def make_folder(folder, count):
-    """So many images, and each has other pixels."""
+    """So many images, each with other pixels; those after the first are small."""
     changes = [lambda picture: picture, PIL.ImageOps.mirror, PIL.ImageOps.flip]
     for place in range(count):
         name = ["fruit", "horses", "cactus", "shapes"][place % 4]
         picture = PIL.Image.open(EXAMPLES / f"{name}.webp").convert("RGB")
+        picture.thumbnail((640, 480) if place == 0 else (320, 240))
         changes[place // 4](picture).save(folder / f"{place:02d}.png", compress_level=1)
     return folder
 
@@ -98,12 +101,12 @@ def go_on(visitor, offer):
 def annotators(visit_once, program, tmp_path_factory):
     """Two people with a folder each; the first one has a class."""
     pair = []
-    for count in (12, 2):
+    for count in COUNTS:
         visitor = visit_once(program.url)
         folder = make_folder(tmp_path_factory.mktemp("pictures"), count)
         visitor.page.locator("input[type=file]").set_input_files(sorted(folder.iterdir()))
         pair.append(visitor)
-    for visitor, count in zip(pair, (12, 2), strict=True):
+    for visitor, count in zip(pair, COUNTS, strict=True):
         visitor.page.locator(f".album[data-images='{count}']").wait_for()
         visitor.has_image()
     return pair
@@ -144,10 +147,10 @@ def test_two_annotators_ask_over_their_images_at_once(annotators):
         visitor.page.locator("[data-act=ask]").click()
         visitor.page.locator(".album .askall input").fill(QUESTION)
         visitor.page.locator(".album .askall [type=submit]").click()
-    for visitor, count in ((ben, 2), (anna, 12)):
+    for visitor, count in ((ben, COUNTS[1]), (anna, COUNTS[0])):
         visitor.page.locator(f".album .askall output:text-is('Done: {count} of {count} images')").wait_for()
     anna.page.locator(".stage .frame").press("PageDown")
-    anna.page.locator(".album .place:has-text('2 of 12')").wait_for()
+    anna.page.locator(".album .place:has-text('2 of 6')").wait_for()
     wait_kept(anna, ben)
 
 
@@ -185,11 +188,11 @@ def test_two_phones_tap_an_example_each_at_once(phones):
 
 def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotators, restarted, shoot, tmp_path):
     anna, ben = annotators
-    go_on(anna, "12 images")
+    go_on(anna, "6 images")
     go_on(ben, "2 images")
-    for visitor, count in ((anna, 12), (ben, 2)):
+    for visitor, count in zip((anna, ben), COUNTS, strict=True):
         visitor.page.locator(f".album[data-images='{count}']").wait_for()
-    anna.page.locator(".album .place:has-text('2 of 12')").wait_for()
+    anna.page.locator(".album .place:has-text('2 of 6')").wait_for()
     anna.page.locator(".album .class[data-class='ripe cherry']").wait_for()
     assert ben.page.locator(".album .class[data-class='ripe cherry']").count() == 0
     shoot(anna.page, "two-annotators.png")
@@ -200,7 +203,9 @@ def test_both_annotators_go_on_where_they_were_and_one_takes_a_coco_file(annotat
     fetched.value.save_as(tmp_path / "set.json")
     with redirect_stdout(StringIO()):
         known = COCO(str(tmp_path / "set.json"))
-    assert [row["file_name"] for row in known.loadImgs(known.getImgIds())] == [f"{at:02d}.png" for at in range(12)]
+    assert [row["file_name"] for row in known.loadImgs(known.getImgIds())] == [
+        f"{at:02d}.png" for at in range(COUNTS[0])
+    ]
     assert {row["name"] for row in known.loadCats(known.getCatIds())} >= {"ripe cherry", "watermelon"}
     assert all(known.annToMask(row).any() for row in known.loadAnns(known.getAnnIds()))
 

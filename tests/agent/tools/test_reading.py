@@ -98,12 +98,12 @@ def test_masks_are_read_one_by_one(play: Play) -> None:
 def test_masks_are_chosen_by_their_text_with_a_reason(play: Play) -> None:
     read = play(ReadText(says="MILK"))
     assert (read.shown, read.reasons) == ((1,), ((1, "it says 'milk'"),))
-    assert play(ReadText(says="MILK", match="exact")).shown == ()
+    assert play(ReadText(ids=[1], says="MILK", match="exact")).shown == ()
 
 
 def test_a_number_is_no_part_of_another(play: Play) -> None:
     assert play(ReadText(says="112")).shown == (2,)
-    assert play(ReadText(says="12")).shown == ()
+    assert play(ReadText(ids=[2], says="12")).shown == ()
 
 
 def test_a_mistake_is_told(play: Play) -> None:
