@@ -36,7 +36,8 @@ def load_open_backend(
     """
     if compile is not None:
         raise CheckpointError(f"open models are not compiled, got compile={compile!r}; leave `compile` out")
-    from sam3_tool.backends.open_models.folders import locate_open_models
+    with import_lock:
+        from sam3_tool.backends.open_models.folders import locate_open_models
 
     folders = locate_open_models(weights)  # before the next import, which takes seconds
     with import_lock:

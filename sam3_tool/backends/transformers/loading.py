@@ -29,7 +29,8 @@ def load_transformers_backend(
     Raises `CheckpointError` if it is missing or is not a SAM 3, and `DeviceError` if the device is missing.
     """
     # The hub's client takes a tenth of a second to import, and no recording or double needs it.
-    from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+    with import_lock:
+        from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 
     path = locate_checkpoint(weights)  # before the next import, which takes seconds
     if sys.platform == "darwin":  # PyTorch looks at it once, and runs on the CPU what it has no code for on Apple's GPU
