@@ -10,6 +10,7 @@ from sam3_tool.image_files.reading import IMAGE_SUFFIXES
 from sam3_tool.system.paths import is_folder, is_there
 
 LIST_SUFFIXES = (".txt", ".lst", ".list")
+ARCHIVE_SUFFIXES = (".zip", ".gz", ".tgz", ".bz2", ".xz", ".zst", ".7z", ".rar")
 EXPECTED = "expected a folder, an image, a .parquet file, a .tar archive, or a list of paths (.txt)"
 
 
@@ -62,6 +63,11 @@ def _list_source(source: Path, options: SourceOptions, out: Path) -> Listing:
                     " so give the images' folder, or a list of paths (.txt)"
                 )
             return _list_packed(matching, options)
+        if str(source) == "-":
+            raise SourceError(
+                "standard input is not read here, for a run that goes on later needs its list again; write the names to"
+                " a file, e.g. find photos -name '*.jpg' -print0 > list.txt"
+            )
         raise SourceError(f"there is no file or folder {source}; {EXPECTED}")
     if source.suffix.lower() in LIST_SUFFIXES:
         from annotate.sources.lists import list_entries
@@ -87,4 +93,6 @@ def _list_packed(paths: list[Path], options: SourceOptions) -> Listing:
             from annotate.sources.tars import list_tars
 
             return list_tars(paths, limit=options.limit, max_pixels=options.max_pixels)
+    if paths[0].suffix.lower() in ARCHIVE_SUFFIXES:
+        raise SourceError(f"{paths[0]} is a compressed archive; unpack it first: {EXPECTED}")
     raise SourceError(f"{paths[0]} is no source of images; {EXPECTED}")

@@ -1,8 +1,10 @@
 """One shape for every error: `{"error": {"code", "message", "request_id"}}`. No traceback, no path, no input in it."""
 
+import errno
 import json
 import logging
 import re
+import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from http import HTTPStatus
 from typing import Any
@@ -32,6 +34,9 @@ log = logging.getLogger(__name__)
 
 FETCH_STATUSES = {"urls_off": 403, "url_not_allowed": 403, "too_large": 413}
 """Of what is wrong with a URL; everything else is 422."""
+
+_FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
+_FULL_DATABASE = (sqlite3.SQLITE_FULL, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN)
 
 CLIENT_LEFT = 499
 """Status of a request whose client has left: nobody reads it, but it is counted."""
@@ -94,10 +99,29 @@ def to_api_error(error: Exception, request_id: str) -> ApiError:
             )
         case CheckpointError():
             return ApiError(501, "not_supported", "the weights that this server has loaded cannot do that")
+    if is_storage_failure(error):
+        log.error("request %s failed: nothing can be written (%s)", request_id, error)
+        return ApiError(
+            507,
+            "no_storage",
+            "the server cannot write to its disk, so nothing of this is kept; its log says why; try again later",
+            {"retry-after": "30"},
+        )
     log.error("request %s failed", request_id, exc_info=error)
     if isinstance(error, UserError):
         return ApiError(503, "model_failed", "SAM 3 failed at this request; the server's log says why")
     return ApiError(500, "internal", "the server failed at this request; its log says why, under the request's id")
+
+
+def is_storage_failure(error: Exception) -> bool:
+    """Tell whether an error is that of a disk that is full, cannot be written, or is gone.
+
+    >>> is_storage_failure(OSError(errno.ENOSPC, "No space left on device")), is_storage_failure(OSError("what?"))
+    (True, False)
+    """
+    if isinstance(error, sqlite3.Error):
+        return getattr(error, "sqlite_errorcode", 0) & 0xFF in _FULL_DATABASE
+    return isinstance(error, OSError) and error.errno in _FULL_DISK
 
 
 def describe_validation_error(error: Mapping[str, Any]) -> str:

@@ -161,7 +161,8 @@ def test_what_is_no_source_is_refused_in_one_sentence(tmp_path: Path) -> None:
     (tmp_path / "texts" / "a.txt").write_text("x", encoding="utf-8")
     (tmp_path / "a.tar").write_bytes(b"x" * 600)
     (tmp_path / "a.parquet").write_bytes(b"x")
-    (tmp_path / "a.docx").write_bytes(b"x")
+    for name in ("a.docx", "a.zip"):
+        (tmp_path / name).write_bytes(b"x")
     (tmp_path / "list.txt").write_bytes(b"\r\n\r\n")
     write_tar(tmp_path / "b.tar", [1], "w:gz")
     parquet.write_table(pa.table({"picture": [b"x"], "id": [1]}), tmp_path / "b.parquet")
@@ -173,6 +174,7 @@ def test_what_is_no_source_is_refused_in_one_sentence(tmp_path: Path) -> None:
         "a.parquet": "cannot be read as a parquet file",
         "b.parquet": "has no column 'image'; say with --column which of picture, id holds the images",
         "a.docx": "is no source of images",
+        "a.zip": "is a compressed archive; unpack it first",
         "list.txt": "there is no image in",
         "nowhere": "there is no file or folder",
         "data-*.tar": "there is no file or folder",

@@ -1,14 +1,18 @@
 """What clients send that no client should: each is one clear error, in one shape, and nothing of it is repeated."""
 
 import json
+import sqlite3
 import struct
 import zlib
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 from fastapi.testclient import TestClient
 
 from sam3_tool import Sam3, ScriptedBackend
 from serve.http.app import create_app
+from serve.http.errors import to_api_error
 from serve.http.settings import ServeSettings
 from tests.support.serving import write_image
 
@@ -201,3 +205,25 @@ def test_a_defect_says_nothing_to_the_client_and_all_to_the_log(caplog) -> None:
         assert client.get("/health").status_code == 200
     assert "/var/lib/weights" in caplog.text
     assert answer.headers["x-request-id"] in caplog.text
+
+
+def fill_database() -> None:
+    with closing(sqlite3.connect(":memory:")) as database:
+        database.execute("create table jobs (row blob)")
+        database.execute("pragma max_page_count = 2")
+        database.execute("insert into jobs values (zeroblob(100000))")
+
+
+def fill_disk() -> None:
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        file.write(b"x")
+
+
+@pytest.mark.parametrize("fill", [fill_database, fill_disk])
+def test_a_full_disk_is_no_defect(fill, caplog) -> None:
+    with pytest.raises((sqlite3.Error, OSError)) as raised:
+        fill()
+    told = to_api_error(raised.value, "r1")
+    assert (told.status, told.code) == (507, "no_storage")
+    assert "Traceback" not in caplog.text
+    assert "r1" in caplog.text
