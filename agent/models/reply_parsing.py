@@ -3,43 +3,54 @@
 import json
 import re
 from bisect import bisect_left
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from agent.core.text.lenient_json import (
     CALL_KEYS,
     WRAPPER_KEYS,
+    load_mended_json,
     normalize_identifier,
     strip_code_fence,
-    strip_trailing_commas,
 )
 from agent.core.text.sanitizing import make_encodable
 from agent.models.base import Call, Reply, Schema
+from agent.models.call_dialects import rewrite_channels, rewrite_dialects
 
 NAME_KEYS = ("tool", "tool_name", "name", "function", "action")
 """Keys under which models write the name of the tool."""
 THOUGHT_KEYS = ("thought", "thoughts", "thinking", "reasoning", "explanation")
 """Keys beside the name under which they say why."""
+_INNER_KEYS = ("function", "tool_call", "function_call", "functionCall", "call")
+"""Keys under which they write a call within an object."""
 CALL_LIST_KEYS = ("tool_calls", "calls", "tools", "actions")
 """Keys under which they list several calls in one object."""
 MAX_STARTS, MAX_DEPTH = 200, 64
 """Braces of one reply that are tried as the start of an object, and how deep one may be: whatever a model writes must
 be read in a moment."""
 
-_THINK = re.compile(r"<(/?)think(?:ing)?>|\[(/?)THINK\]", re.IGNORECASE)
+_THINK = re.compile(
+    r"[<\u25c1](/?)(?:\w+:)?(?:think(?:ing)?|thoughts?|reasoning)[>\u25b7]|\[(/?)THINK\]", re.IGNORECASE
+)
 _TAG = re.compile(r"<\|?(/?)(?:tool_calls?|function_call|tool)\|?>|\[(/?)TOOL_CALLS?\]|<\|python_tag\|>", re.IGNORECASE)
 _FUNCTION = re.compile(r"<function=([\w.-]+)>(.*?)(?:</function>|(?=<function=)|\Z)", re.DOTALL)
 _PARAMETER = re.compile(r"<parameter=([\w.-]+)>(.*?)(?:</parameter>|(?=<parameter=)|\Z)", re.DOTALL)
 _BRACKET = re.compile(r"[{}\[\]]")
 _BRACKET_OR_STRING = re.compile(r'[{}\[\]]|"(?:[^"\\]++|\\.)*+("?)', re.DOTALL)
 """With the string's closing quote; it may be missing in a text that was cut off."""
-_NAME = re.compile(rf'"(?:{"|".join(NAME_KEYS)})"\s*:\s*"([^"\\]+)"')
+_NAME = re.compile(rf"[\"'](?:{'|'.join(NAME_KEYS)})[\"']\s*:\s*[\"']([^\"'\\]+)[\"']")
 _CALL_START = re.compile(r"<tool_calls?>|<function=|\[TOOL_CALLS?\]|<\|tool_call\|?>", re.IGNORECASE)
 _CALL_END = re.compile(r"(?:</tool_calls?>|</function>|\[/TOOL_CALLS?\]|[}\]])$", re.IGNORECASE)
 _FENCE = re.compile(r"```\w*")
+_MARKUP = re.compile(
+    r"</?(?:\w+:)?(?:tool_?calls?|function_?calls?)>|\bfunctools(?=\s*\W*\Z)|[<\[]/?TOOL_?CALLS?[>\]]"
+    r"|<[|\uff5c][^|\uff5c<>]{1,40}[|\uff5c]>|\b(?:Action|Tool call):(?=\W*\Z)",
+    re.IGNORECASE,
+)
+"""What chat templates write around calls."""
 _MARKUP_LETTERS = " \t\r\n[]{},`"
-_OBJECT_START = re.compile(r'\{(?=\s*["}])')
+_OBJECT_START = re.compile(r"\{(?=\s*(?:[\"'\u201c}]|//|/\*|#|\w+\s*:))")
 _BARE_START = re.compile(r"\s*(?:```\w*\s*)?[\[{]")
 
 
@@ -65,7 +76,7 @@ def read_reply(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
         >>> reply.text, reply.reasoning, reply.calls
         ('I see.', 'Cups?', (Call(tool='count', arguments='{"ids": [1]}'),))
     """
-    said, reasoning = split_thinking(make_encodable(text))
+    said, reasoning = split_thinking(rewrite_channels(make_encodable(text)))
     calls, rest = _find_calls(said, _OfferedTools.from_schemas(tools))
     return Reply(text=rest, reasoning=reasoning, calls=tuple(calls))
 
@@ -143,20 +154,30 @@ class _JsonObject(_Span):
 class _OfferedTools:
     """What reading needs to know of the tools that were offered."""
 
-    names: frozenset[str] = frozenset()
+    fields_by_name: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """Names as `normalize_identifier` spells them."""
     only: str = ""
     """The one tool, where it was one."""
-    fields: frozenset[str] = frozenset()
-    """Its fields, spelled as `normalize_identifier` does."""
 
     @classmethod
     def from_schemas(cls, tools: Sequence[Schema]) -> "_OfferedTools":
         functions = [tool["function"] for tool in tools]
-        names = frozenset(normalize_identifier(function["name"]) for function in functions)
-        if len(functions) != 1:
-            return cls(names)
-        fields = functions[0]["parameters"].get("properties", {})
-        return cls(names, functions[0]["name"], frozenset(map(normalize_identifier, fields)))
+        fields = {
+            normalize_identifier(function["name"]): [*function["parameters"].get("properties", {})]
+            for function in functions
+        }
+        return cls(fields, functions[0]["name"] if len(functions) == 1 else "")
+
+    @property
+    def names(self) -> frozenset[str]:
+        """Of all."""
+        return frozenset(self.fields_by_name)
+
+    @property
+    def fields(self) -> frozenset[str]:
+        """Of the one tool, where it was one."""
+        [fields] = self.fields_by_name.values() if self.only else [()]
+        return frozenset(map(normalize_identifier, fields))
 
 
 def _find_end_of_thinking(text: str, start: int) -> _Span:
@@ -180,6 +201,24 @@ def _join_parts(*parts: str) -> str:
 
 def _find_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]:
     """Find the calls in a text without thinking, and the text that is left."""
+    calls, rest = _find_usual_calls(said, offer)
+    if calls and all(map(_has_arguments, calls)):
+        return calls, rest
+    rewritten = rewrite_dialects(said, offer.fields_by_name)
+    others, left = _find_usual_calls(rewritten, offer) if rewritten != said else ([], said)
+    return (others, left) if others else (calls, rest)
+
+
+def _has_arguments(call: Call) -> bool:
+    """Whether the arguments of a call can be read."""
+    try:
+        return isinstance(load_mended_json(call.arguments or "{}"), dict | str)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _find_usual_calls(said: str, offer: _OfferedTools) -> tuple[list[Call], str]:
+    """Find calls as JSON, or as the functions of Llama and Qwen."""
     for read in (_parse_function_calls, _parse_tagged_calls, _parse_bare_calls):
         calls, rest = read(said, offer)
         if calls:
@@ -263,7 +302,7 @@ def _extract_object_calls(text: str, offer: _OfferedTools, *, tagged: bool) -> t
 
 def _read_calls(value: dict[str, Any], offer: _OfferedTools, *, tagged: bool) -> Iterator[Call]:
     """Read the calls that one JSON object stands for."""
-    inner = next((value[key] for key in ("function", "tool_call", "function_call", "call") if key in value), None)
+    inner = next((value[key] for key in _INNER_KEYS if key in value), None)
     several = next((value[key] for key in CALL_LIST_KEYS if isinstance(value.get(key), list)), None)
     if isinstance(inner, dict):
         yield from _read_calls(inner, offer, tagged=True)
@@ -285,6 +324,8 @@ def _read_call(value: dict[str, Any], offer: _OfferedTools, *, tagged: bool) -> 
         return Call(make_encodable(value[key]), _to_json(beside))
     if wrapper and offer.only and set(value) <= {wrapper, *THOUGHT_KEYS}:
         return Call(offer.only, _to_json(value[wrapper]))
+    if len(value) == 1 and (name := next(iter(value))) and normalize_identifier(name) in offer.names - offer.fields:
+        return Call(name, _to_json(value[name])) if isinstance(value[name], dict) else None
     return Call(offer.only, _to_json(value)) if offer.fields & set(map(normalize_identifier, value)) else None
 
 
@@ -299,7 +340,7 @@ def _to_json(arguments: Any) -> str:
 
 def _strip_markup(text: str) -> str:
     """Remove the tags, fences, brackets and commas that stood around the calls."""
-    return _FENCE.sub("", _TAG.sub("", text)).strip(_MARKUP_LETTERS)
+    return _MARKUP.sub("", _FENCE.sub("", _TAG.sub("", text)).strip(_MARKUP_LETTERS)).strip(_MARKUP_LETTERS)
 
 
 # --- JSON objects in a text ----------------------------------------------------------------------
@@ -350,10 +391,8 @@ def _find_brackets_and_strings(text: str, start: int) -> Iterator[re.Match[str]]
 
 def _load_object(text: str, start: int, end: int, missing: str) -> _JsonObject | None:
     source = text[start:end] + missing
-    for candidate in (source, strip_trailing_commas(source)):
-        try:
-            value = json.loads(candidate, strict=False)
-        except (ValueError, RecursionError):
-            continue
-        return _JsonObject(start, end, value) if isinstance(value, dict) else None
-    return None
+    try:
+        value = load_mended_json(source, strict=False)
+    except (ValueError, RecursionError):
+        return None
+    return _JsonObject(start, end, value) if isinstance(value, dict) else None

@@ -16,7 +16,7 @@ from agent.core.errors import ToolError
 from agent.core.text.lenient_json import (
     CALL_KEYS,
     WRAPPER_KEYS,
-    load_lenient_json,
+    load_mended_json,
     normalize_identifier,
     strip_code_fence,
     strip_namespace,
@@ -100,7 +100,7 @@ def _read_arguments(decision: Decision) -> Any:
     """The JSON value of the arguments; {} for none."""
     text = strip_code_fence(decision.arguments)
     try:
-        return load_lenient_json(text) if text else {}
+        return load_mended_json(text) if text else {}
     except json.JSONDecodeError as error:
         problem = f"{error.msg} at character {error.pos + 1}"
     except RecursionError:
@@ -136,7 +136,7 @@ def _unwrap_arguments(arguments: Any) -> Any:
                 return {}
             case str():
                 try:
-                    arguments = load_lenient_json(arguments)
+                    arguments = load_mended_json(arguments)
                 except (ValueError, RecursionError):
                     return arguments
             case dict() if wrapper := _find_wrapper(arguments):

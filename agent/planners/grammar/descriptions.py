@@ -509,7 +509,7 @@ def describe_missing_parts(plan: Plan, count_of: CountOf) -> list[str]:
     >>> describe_missing_parts(both, lambda plan: plan == Phrase("cup"))
     ["Nothing was found for 'dog'."]
     """
-    asked = plan.of if isinstance(plan, Counted) else plan
+    asked = _choose_way(plan, count_of) if isinstance(plan, Counted | Fallback) else plan
     if not isinstance(asked, Union) or not any(map(count_of, asked.parts)):
         return []
     missing = [describe_empty(part, count_of) for part in asked.parts if not count_of(part)]

@@ -29,6 +29,13 @@ NOTHING_WANTED = (
 )
 
 
+_NAMES_NOTHING = {
+    *("yes", "yeah", "yep", "yup", "no", "nope", "help", "help me", "test", "testing", "sure", "fine", "great", "cool"),
+    *("stop it", "try again", "what", "why", "who are you", "how are you", "good morning", "bye", "never mind"),
+}
+"""What people say that asks for no thing."""
+
+
 @dataclass(frozen=True)
 class Interpretation:
     """How a query was understood.
@@ -72,6 +79,8 @@ def interpret_query(query: str, *, on_video: bool = False) -> Interpretation:
     (Phrase(text='dog'), False)
     """
     query = split_class_names(mark_inscriptions(query))
+    if query.strip(" .!?").casefold() in _NAMES_NOTHING:
+        return Interpretation(None, complete=False)
     try:
         unused: list[str] = []
         compiled = read_temporal_query(query, partial(_compile_words, unused=unused)) if on_video else None

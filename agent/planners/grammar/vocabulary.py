@@ -57,12 +57,16 @@ ORDINALS = (
 )
 
 TYPOS = {
-    "abvoe": "above", "adn": "and", "belwo": "below", "betwen": "between", "bewteen": "between", "biggets": "biggest",
-    "bigest": "biggest", "closset": "closest", "excpet": "except", "exept": "except", "hte": "the", "lagest": "largest",
-    "largets": "largest", "larget": "largest", "leftmots": "leftmost", "letfmost": "leftmost", "lfet": "left",
-    "nearset": "nearest", "nearets": "nearest", "rightmots": "rightmost", "rigthmost": "rightmost", "rigth": "right",
-    "rihgt": "right", "smalest": "smallest", "smallets": "smallest", "smallset": "smallest", "teh": "the",
-    "undre": "under", "yelow": "yellow", "wiht": "with", "wihtout": "without",
+    "abvoe": "above", "adn": "and", "belwo": "below", "betwen": "between", "bewteen": "between", "bigest": "biggest",
+    "biggets": "biggest", "closset": "closest", "coudl": "could", "evey": "every", "evry": "every",
+    "excpet": "except", "exept": "except", "fidn": "find", "findd": "find", "fnd": "find", "hihglight": "highlight",
+    "hilight": "highlight", "hte": "the", "hwo": "how", "lagest": "largest", "larget": "largest",
+    "largets": "largest", "leftmots": "leftmost", "letfmost": "leftmost", "lfet": "left", "mnay": "many",
+    "nearets": "nearest", "nearset": "nearest", "plase": "please", "pleas": "please", "plese": "please",
+    "rightmots": "rightmost", "rigth": "right", "rigthmost": "rightmost", "rihgt": "right", "selcet": "select",
+    "selct": "select", "shwo": "show", "slect": "select", "smalest": "smallest", "smallets": "smallest",
+    "smallset": "smallest", "sohw": "show", "teh": "the", "undre": "under", "wehre": "where", "whcih": "which",
+    "wher": "where", "whre": "where", "wich": "which", "wiht": "with", "wihtout": "without", "yelow": "yellow",
 }  # fmt: skip
 """Of the words that a query turns on; other words are names, however they are written."""
 

@@ -154,7 +154,7 @@ def test_several_thoughts_are_put_together():
         '<tool_call>{"name": "segment", "arguments": {"phrases": [red cup]}}</tool_call>',
         '<tool_call>{"name": "segment", "arguments": {"phrases": ["red</tool_call>',
         '{"name": "segment", "arguments": {"phrases": ["red cup", "sau',
-        "{'name': 'segment', \"tool\": \"segment\"}",
+        "{'name': 'segment', 'arguments': {'phrases': ['the dog's cup']}}",
     ],
 )
 def test_a_call_that_cannot_be_read_is_a_call_that_says_why(text):

@@ -1,5 +1,6 @@
 """How an utterance changes the answer: one method for each kind of change."""
 
+import re
 from dataclasses import replace
 
 from agent.planners.grammar.compiler import CompiledPlan, ReferenceContext
@@ -7,6 +8,8 @@ from agent.planners.grammar.dialogue.answer_history import AnswerHistory
 from agent.planners.grammar.dialogue.repeat_query import QueryRepeater, Situation, generalize_kinds
 from agent.planners.grammar.dialogue.utterances import Utterance
 from agent.planners.grammar.interpretation import Change, Interpretation, compile_phrase, drop_count
+from agent.planners.grammar.nouns import is_plural
+from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 from agent.planners.grammar.plan import (
     Counted,
     Difference,
@@ -25,6 +28,10 @@ from agent.planners.grammar.plan import (
 )
 from agent.planners.grammar.vocabulary import ANYTHING
 
+_BOTH = ("both", "both of them", "both of these", "both of those")
+_REST = re.compile(r"^(?:the )?(?:others?|other ones?|rest)$")
+"""What is said of the answer as it is, also where it puts something right."""
+_OWNED = re.compile(r"(?P<start>(?:and |also )?)(?:its|his|her) (?P<thing>\w+(?: \w+)?)")
 _WHOLE_ANSWER = ("all", "both", "everything", "all of it")
 _ANSWER = ("it", "them", "these", "those", "that", "this", "all", "all of them", "everything")
 
@@ -46,7 +53,9 @@ class AnswerChanger:
             return self.replace_some(situation, said)
         if said.more:
             return self.add_another(situation, said) if said.change else self.take_following(situation, said)
-        rest = "them" if said.rest in _WHOLE_ANSWER else said.rest
+        if said.rest in _BOTH and len(situation.ids) != 2:
+            return self.choose_both(situation)
+        rest = "them" if said.rest in _WHOLE_ANSWER else _name_owned(situation, said.rest)
         match said.change:
             case "count":
                 return Interpretation(Counted(situation.now), change="count")
@@ -57,6 +66,13 @@ class AnswerChanger:
             case "remove":
                 return self.remove_some(situation, rest)
         return self.choose_some(situation, rest)
+
+    def choose_both(self, situation: Situation) -> Interpretation:
+        """'Both' after one of two was chosen are the two; of any other number it cannot be said."""
+        pool = situation.enclosing
+        if pool is None or len(self.history.selected_ids(pool.turn)) != 2:
+            raise QuerySyntaxError("both")
+        return Interpretation(pool, change="choose")
 
     def choose_some(self, situation: Situation, words: str) -> Interpretation:
         """'The red ones' are some of the answer; where it has none, or is a single mask, some of what it was among."""
@@ -157,8 +173,8 @@ class AnswerChanger:
             return self.change_answer(turn, replace(said, change=None))
         if last.change in ("new", "count", "stay") or past.elsewhere:
             return self.correct_question(turn, said)
-        if said.change not in (None, last.change):
-            return self.change_answer(turn, said)
+        if said.change not in (None, last.change) or _REST.search(said.rest):
+            return self.change_answer(turn, replace(said, change=None) if _REST.search(said.rest) else said)
         if last.change == "add" and last.subject is not None:
             situation = self.repeater.describe_situation(turn - 1)
             return self.add_more(situation, said.rest, generalize_kinds(last.subject))
@@ -172,6 +188,14 @@ class AnswerChanger:
         meant = compile_words(situation, said.rest, ones=situation.pool)
         change: Change = "choose" if meant.refers else "new"
         return Interpretation(drop_count(meant.plan), notes=meant.notes, change=change)
+
+
+def _name_owned(situation: Situation, words: str) -> str:
+    """'Its cup' is the cup nearest to it, where there is one mask that may have something."""
+    owned = _OWNED.fullmatch(words) if len(situation.ids) == 1 else None
+    if owned is None or is_plural(owned["thing"].split(" ")[-1]):
+        return words
+    return f"{owned['start']}the {owned['thing']} closest to it"
 
 
 def compile_words(

@@ -19,6 +19,7 @@ from agent.planners.grammar.dialogue.utterances import (
     Utterance,
     find_short_question,
     is_acknowledgement,
+    is_complaint,
     is_repeat_request,
     parse_utterance,
 )
@@ -30,6 +31,7 @@ from agent.planners.grammar.plan import Counted, MaskIds, PreviousAnswer, walk_p
 from agent.planners.grammar.text.inscriptions import mark_inscriptions
 from agent.planners.grammar.vocabulary import NUMERALS
 
+SAY_WHAT = "Say what is meant instead, e.g. 'the left one', 'not the red ones' or 'undo'."
 DEPTH = {
     "behind": ("above", "next to"),
     "in the back of": ("above", "next to"),
@@ -99,6 +101,8 @@ class DialogueState:
             return self.changer.repeater.repeat_query(turn - 1)
         if is_acknowledgement(query):
             return self.leave_answer(turn)
+        if is_complaint(query):
+            return Interpretation(None, complete=False, notes=(SAY_WHAT,))
         # After a count, "and the plates?" asks how many there are.
         said = parse_utterance(query)
         if turn and isinstance(self.history.interpretations[turn - 1].plan, Counted):

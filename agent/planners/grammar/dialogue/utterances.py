@@ -61,6 +61,15 @@ def is_acknowledgement(query: str) -> bool:
     return bool(_FINE.fullmatch(_correct_typos(query)))
 
 
+def is_complaint(query: str) -> bool:
+    """Whether it says that something is wrong, and not what.
+
+    >>> [is_complaint(text) for text in ("Wrong one!", "no", "try again", "no, the left one", "not the left one")]
+    [True, True, True, False, False]
+    """
+    return bool(_COMPLAINT.fullmatch(_AFTER.sub("", _correct_typos(query))) or _TRY_AGAIN.fullmatch(query.strip(" .!")))
+
+
 def find_short_question(query: str) -> str:
     """Return what a short question after another one is about; "" where it is none.
 
@@ -151,6 +160,11 @@ _POLITE = _join_alternatives(
     r"i (?:want|would like|need|would prefer)(?: you)?(?: to)?",
 )
 _FINE = re.compile(rf"(?:(?:{_POLITE}|that is|it is|fine|all|correct|very)\b,? ?)+")
+_COMPLAINT = re.compile(
+    r"(?:(?:no|nope|sorry|hmm),? )*(?:(?:(?:that|this|it) is |you are )?(?:all |just )?"
+    r"(?:wrong|incorrect|bad|not (?:it|right|correct|what i (?:meant|asked for|wanted)))(?: ones?| masks?)?|no+|nope)"
+)
+_TRY_AGAIN = re.compile(r"(?:please )?(?:try|look) again(?: please)?", re.IGNORECASE)
 _AND_WHAT = re.compile(r"(?:and|(?:and )?(?:what|how) about) (?!how|what|which|who|where)(?P<what>.+)")
 _BEFORE = re.compile(
     rf"^(?:(?:and )?{_POLITE}\b,? ?)+(?=\w)|^and (?=(?:how|what|where|which|who)\b)|^(?:the )?same,? but (?:in )?"
@@ -213,6 +227,7 @@ _CORRECTIONS = _compile_patterns(
     rf"(?:{_NO}\b,? ?)+(?:but )?(?P<what>{_THIS}\b.*)",
     rf"{_NO_ALONE},? (?!more|others?)(?P<what>.+)",
     rf"not (?:the|number|mask|\d)[^,]*, (?:but |rather |i meant )?(?P<what>{_THIS}\b.*)",
+    r"not (?:the|those|these|number|mask|\d)[^,]*? but (?:rather )?(?P<what>(?:the|those|these|number|mask|\d)\b.*)",
     rf"(?P<what>{_THIS}\b.*?),? (?:i meant|i mean|rather)",
 )
 _SWAPS = _compile_patterns(

@@ -146,7 +146,9 @@ class TokenRelabeler:
         return [_relabel("BEYOND", token)]
 
     def relabel_only(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:
-        """'The only dog', 'dogs only'; in 'bus only lane' it is a word of the noun."""
+        """'The only dog', 'dogs only'; in 'bus only lane' it is a word of the noun; 'but only' leaves nothing out."""
+        if _find_label(before) == "EXCEPT":
+            return [_relabel("BEYOND", token)]
         return [_relabel("WORD", token)] if _find_label(before) == _find_label(after) == "WORD" else []
 
     def relabel_present(self, token: Token, before: _Tokens, after: _Tokens) -> _Tokens:

@@ -76,6 +76,10 @@ _CONSTRUCTIONS = [
             r"<odd> \1",
         ),
         (r"(<odd> \w+) of(?! (?:the|these|those|all|them)\b)", r"\1"),
+        (
+            r"(?<=[^s\W]) (?:immediately|directly|just) (?:to the )?(left|right) of(?= (?:the|a|an|that|this|my)\b)",
+            r" <\1_of_neighbour>",
+        ),
         # what something has none of
         (r"\b(?:with|having|(?:(?:that|which|who) )?(?:has|have|had)) neither ([\w ]+?) nor\b", r"without \1 or"),
         (
@@ -84,6 +88,7 @@ _CONSTRUCTIONS = [
             r"|\b(?:lacking|missing)(?= (?:a|an|any|the) \w)|\bfree of\b",
             "without",
         ),
+        (r"\bwithout any (?=(?:\w+ ){0,2}ones\b)", "except the "),
         (r"\bwithout (?:any|a single)\b", "without a"),
     ]
 ]  # fmt: skip

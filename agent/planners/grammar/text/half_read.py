@@ -36,6 +36,14 @@ _HALF_READ = [
             "'In the {0} of' was read as 'inside'.",
         ),
         (
+            r"\b(?:with|has|have|having) (?:an?|the|some|any) (?:[\w-]+ ){1,3}on (?:it|them|top)\b",
+            "What has something on it was read as what is under that.",
+        ),
+        (
+            r"(?<=s) (immediately|directly) (?:to the )?(left|right) of\b",
+            "All that are {1} of it were taken: '{0}' was not looked at.",
+        ),
+        (
             r"\blast (?:[\w-]+ ){1,3}(?:on|at) the (left|right)\b(?! (?:of|side of|hand side of)\b)",
             "'Last … on the {0}' was read as the {0}most one.",
         ),

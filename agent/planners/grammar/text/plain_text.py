@@ -3,10 +3,11 @@
 import re
 import unicodedata
 
+from agent.planners.grammar.text.emoji import name_emoji
 from agent.planners.grammar.text.list_notation import join_list_items
 from agent.planners.grammar.text.numerals import write_digits
 from agent.planners.grammar.text.typos import correct_typos
-from agent.planners.grammar.vocabulary import ADJECTIVES, THINGS_TOO
+from agent.planners.grammar.vocabulary import ADJECTIVES, COLOURS, THINGS_TOO
 
 
 def normalize_query(query: str) -> str:
@@ -17,7 +18,8 @@ def normalize_query(query: str) -> str:
     >>> normalize_query("Show me the left-most cup, that isn't RED, in this picture!")
     'show me the left most cup, that is not red'
     """
-    text = unicodedata.normalize("NFKC", re.sub("[\u2460-\u2473]", " , ", query)).casefold().replace("\u2019", "'")
+    query = name_emoji(re.sub("[\u2460-\u2473]", " , ", query))
+    text = unicodedata.normalize("NFKC", query).casefold().replace("\u2019", "'")
     text = correct_typos(join_list_items(write_digits(text)))
     for pattern, plain in _REPLACEMENTS:
         text = pattern.sub(plain, text)
@@ -36,12 +38,18 @@ _SAID_OF_IT = (
 """How what is said in parentheses begins, where it goes on with the noun before it."""
 _IMAGES = r"(?:picture|image|photo|photograph|scene|screenshot|canvas|view|frame)"
 _ADJECTIVE = rf"(?:{'|'.join(sorted(ADJECTIVES - THINGS_TOO))})"
+_COLOUR = rf"(?:{'|'.join(sorted(COLOURS))})"
+_COLOUR_SAID = rf"{_COLOUR}(?: (?:and|or) {_COLOUR})?"
 _OUTERMOST = r"(?:\w+est|\w+most)"
+_POLITELY = (
+    r"^((?:(?:please|pls|kindly|hey|hi|now|(?:can|could|would|will) you|i (?:want|would like)(?: you)? to),? )*)"
+)
 _REPLACEMENTS = [
     (re.compile(pattern), plain)
     for pattern, plain in [
         # addresses and files name nothing to look for
         (r"\b(?:https?|ftp|file)://\S+|\b[a-z]:\\\S+|\S+\.(?:png|jpe?g|webp|gif|bmp|tiff?)\b", " namely "),
+        (r"(?<=\w) ?[<>\u2264\u2265]=? ?(?=\d)", " versus "),
         (r"\$(\d+)", r"\1 dollar"),
         (r"\u20ac(\d+)", r"\1 euro"),
         (r"\u00a3(\d+)", r"\1 pound"),
@@ -65,6 +73,23 @@ _REPLACEMENTS = [
         (r"\b(what|where|that|who|which|there|it|here)'s\b", r"\1 is"),
         (r"\bi'd\b", "i would"),
         (r"\b(?:i|you|we)'(?:m|re|ve|ll)\b", "i am"),
+        # ways to ask that say no more than "find"
+        (r"\b(can|could|would|will) (?:u|ya)\b", r"\1 you"),
+        (r"\blem+e\b", "let me"),
+        (r"\bgim+e\b", "give me"),
+        (r"\bwanna\b", "want to"),
+        (r"^let'?s\b", "let us"),
+        (r"\b(?:would|will|is) it (?:be )?possible (?:for you )?to\b", "could you"),
+        (r"\bgo ahead and\b", "please"),
+        (r"^i am (?:just |only )?trying to\b", "try to"),
+        (r"\bpoint me (?:to|at)\b", "point to"),
+        (rf"{_POLITELY}(?:grab|fetch|get)(?: me)? (?=(?:the|all|every|each|any|both|a|an|my)\b)", r"\1get "),
+        (
+            rf"{_POLITELY}(?:put|place|draw|make|create|generate|give me|add|need|want) (?:(?:a|an|the|some|one) )?"
+            r"(?:\w+ )?(?:masks?|boxe?s?|outlines?|contours?|cut ?outs?|polygons?) (?:around|on|onto|over|for|of) ",
+            r"\1segment ",
+        ),
+        (rf"{_POLITELY}draw a circle (?:around|on|over) ", r"\1segment "),
         # amounts that are no number
         (r"(?<=\d)\s*/\s*(?=\d)", " percent "),
         (r"(?<![\w-])(\d+) ?- ?(\d+)(?= (?!and\b|or\b|to\b)[a-z])", r"\1 up to \2"),
@@ -97,11 +122,22 @@ _REPLACEMENTS = [
         (r"\bnon-|\bun(?=(?:striped|dotted|spotted|patterned|colou?red)\b)", "non "),
         (rf"\b(neither) ({_ADJECTIVE}) nor ({_ADJECTIVE}) (\w+)", r"\4 that are neither \2 nor \3"),
         (rf"\b({_ADJECTIVE}) in (?:colou?r|shape|size)\b", r"\1"),
+        (rf"(?<=\w) (?:of|with|in) (?:an? |the )?({_COLOUR_SAID}) colou?r\b", r" that seem \1"),
+        (
+            rf"(?<=\w) (?:colou?red|painted)(?: in)? ({_COLOUR_SAID})(?=$|,| (?:on|in|at|left|right|that|and|or)\b)",
+            r" that seem \1",
+        ),
+        (rf"(?<=\w) whose colou?r (?:is|seems) ({_COLOUR_SAID})\b", r" that seem \1"),
         # what adds nothing to a superlative
         (rf"\b(?:(?:very|absolutely|absolute|overall|single)|by far(?: the)?) (?={_OUTERMOST}\b)", ""),
         (r"\b(?:second|next|one)[- ](?:to|but)[- ](?:the[- ])?last\b|\b(?:last but one|penultimate)\b", "last second"),
         (rf"\b({_ORDINALS})[- ](?:to|from)[- ](?:the[- ])?last\b", r"last \1"),
         (r"\b(and|but|or),? (?:please )?(?:leave out|exclude|omit|skip|ignore)\b", "except"),
+        (
+            r"(?<=\w),? (?:but )?(?:ignoring|leaving out|skipping|omitting|disregarding|not (?:counting|including))"
+            r" (?=\w)",
+            " except ",
+        ),
         # what is left of hyphens, signs and quotes
         (r"(?<=\w)-(?=\w)", "_"),
         (r"[^\w',]", " "),

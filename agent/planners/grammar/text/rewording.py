@@ -32,7 +32,7 @@ def reword_query(text: str) -> str:
 _MARKERS = {
     *("i", "up", "down", "over", "way", "out", "no", "not", "neither", "whichever", "those", "ones", "contain", "of"),
     *("contains", "containing", "has", "have", "having", "with", "another", "other", "its"),
-    *("than", "closer", "nearer", "farther", "further"),
+    *("than", "closer", "nearer", "farther", "further", "it", "all", "else", "then", "top", "overlaps", "touches"),
 }
 """Each rewording needs one of these words; most queries have none, and are done at once."""
 _ARTICLE = r"(?:the|this|that|these|those|my|your|our|a|an)"
@@ -41,14 +41,32 @@ _EXTREMES = {
     **{"larger": "largest", "bigger": "largest", "smaller": "smallest", "taller": "tallest", "wider": "widest"},
     **{"shorter": "shortest", "narrower": "narrowest", "higher": "highest", "lower": "lowest"},
 }
+_INVERSE = {
+    **{"next to": "next to", "beside": "next to", "near": "near", "on top of": "under", "on": "under"},
+    **{"above": "below", "over": "below", "below": "above", "under": "above", "beneath": "above"},
+    **{"(?:to the )?left of": "right of", "(?:to the )?right of": "left of"},
+}
+"""How one thing lies to another -> how that lies to it."""
+_ASKED = r"(?:(?:please|find|show(?: me)?|select|mark|segment|i (?:want|need)|give me|where (?:is|are)) )*"
+_AFTER_NOUN = r"(?:of|on|in|at|to|by|with|near|left|right|above|below|under|that|which|next)"
+_FEW_WORDS = r"(?:\w+ ){0,2}?\w+"
+_WHAT_IT_HAS = rf"(?:(?:that|which) (?:has|have)|with|having) (?P<what>(?:a|an|the|some|any) {_FEW_WORDS})"
 _REWORDINGS = [
     (re.compile(pattern), plain)
     for pattern, plain in [
         (r"^i (?:only|just|really|simply) (?=(?:want|need|would like)\b)", "i "),
         (r"\b(?:(?:up|down|over|way|out) )+(?=(?:in|on|at) the (?:far |very )?(?:top|bottom|upper|lower|left|right)\b)",
          ""),
+        # what adds nothing
+        (r",? (?:and |but )?nothing (?:else|more)$|(?<=\w), (?:all|each|every(?: single)? one) of (?:them|it)$", ""),
+        (r"(\b\w+(?:est|most)\b(?: \w+){1,3}) of all$", r"\1"),
+        (r"^first(?:ly)?,? (?=(?:the|all|both|every|find|show|select|mark)\b)(?P<first>[^,]+),? (?:and )?then,? ",
+         r"\g<first>, "),
         # what is not wanted, and then what is
+        (r"^i do not (?:want|need|mean|like) [\w' ]+, (?:but )?(?:i )?(?:just |only )?(?:want|need|mean) (?=\w)",
+         ""),
         (r"^(?:no|not(?: the| any)?) [\w' ]+, (?:just|only|but) (?=\w)", ""),
+        (r"^not (?:the|any) [\w' ]+?(?:, (?=(?:the|an?) [\w' ]+$)| but (?:rather )?(?=(?:the|an?)\b))", ""),
         (r"^neither [\w' ]+ nor [\w' ]+, (?:just|only|but)(?: rather)? (?=\w)", ""),
         (r", (?:whichever|those which|those that|the ones that) (?=(?:is|are)\b)", " that "),
         (r"^whichever (?:one of )?(?P<noun>\w+(?: \w+)?) (?:is|are|lies|stands) (?=nearest|closest)", r"the \g<noun> "),
@@ -81,6 +99,19 @@ _REWORDINGS = [
         # what stands to others of its kind
         (r"\b(?P<kind>\w{3,}?)(?P<many>e?s)(?P<said>(?: \w+){1,4}) (?:another|other) (?P=kind)(?:e?s)?\b",
          r"\g<kind>\g<many>\g<said> each other"),
+        (r"\b(?P<kind>\w{2,}[^sxyhf\W])(?: (?:that|which))? (?P<how>overlap|touch)(?:s|es|ping|ing)(?: with)?"
+         r" another (?P=kind)\b",
+         r"\g<kind>s that \g<how> each other"),
+        # what lies beside what was named just before, and what that lies beside
+        (
+            rf"^(?P<owner>{_ASKED}{_ARTICLE} (?:(?!{_AFTER_NOUN}\b)\w+ ){{0,2}}?(?P<noun>\w+)) and"
+            rf" (?P<what>(?:the|a|an|any|all|every|everything|whatever|what (?:is|lies))(?: (?!and\b|it\b)\w+){{0,3}}?)"
+            rf" (?P<how>{'|'.join(_INVERSE)}) it(?=$|,)",
+            r"\g<owner> and \g<what> \g<how> the \g<noun>",
+        ),
+        (r"\band what (?:is|lies) (?=\w)", "and everything "),
+        (rf"\b{_WHAT_IT_HAS} on top(?: of (?:it|them))?(?=$|,)", r"under \g<what>"),
+        *((rf"\b{_WHAT_IT_HAS} {how} (?:it|them)\b", rf"{inverse} \g<what>") for how, inverse in _INVERSE.items()),
         # what belongs to what was named just before
         (rf"\b(?P<owner>{_ARTICLE} (?:\w+ ){{0,2}}?(?P<noun>\w+)) and its (?=\w)",
          r"\g<owner> and the \g<noun>'s "),

@@ -29,6 +29,9 @@ def split_sentences(query: str) -> list[Sentence]:
     1
     """
     first, *others = [text for text in _END.split(query.strip()) if re.search(r"\w", text)] or [query]
+    others = [text for text in others if not _IDLE.fullmatch(text.strip(" .!?").casefold())]
+    if len(others) == 1 and _DENIED.match(first.casefold()) and not _read_change(others[0].casefold()):
+        return [Sentence(others[0])]  # "Not the circles. The stars."
     if not re.search(r"[^\W\d_]{2}", first):  # "1. the striped ones"
         return [Sentence(query)]
     changes = [_read_change(text.strip(" .!?;").casefold().replace("\u2019", "'")) for text in others]
@@ -38,6 +41,10 @@ def split_sentences(query: str) -> list[Sentence]:
 
 def _read_change(text: str) -> Sentence | None:
     """Return what a sentence does with what was said before it; None where it stands for itself."""
+    if found := _THEN.match(text):
+        return _read_change(text[found.end() :]) or Sentence(text[found.end() :], "add")
+    if found := _WHICH.match(text):
+        return Sentence(f"the ones that {found['verb']} {text[found.end() :].strip()}", "keep")
     for pattern, change in _OPENINGS:
         if found := pattern.match(text):
             rest = text[found.end() :].strip(" ,")
@@ -51,7 +58,18 @@ def _read_change(text: str) -> Sentence | None:
     return None
 
 
-_END = re.compile(r"(?<=[\w)\"'])\s*[.!?;]+\s+(?=\w)|\s*\n+\s*(?=(?:[Nn]ot|[Oo]nly|[Bb]ut|[Aa]lso)\b)")
+_END = re.compile(
+    r"(?<=[\w)\"'])\s*[.!?;]+\s+(?=\w)|\s*\n+\s*(?=(?:[Nn]ot|[Oo]nly|[Bb]ut|[Aa]lso)\b)"
+    r"|(?<=\w),? (?=but (?:only|just) |and (?:only|just) (?:the|those|these)\b)"
+)
+_IDLE = re.compile(
+    r"(?:where (?:is|are) (?:it|they|that|those)(?: located)?|(?:please )?(?:find|show me|select|mark) (?:it|them|that)"
+    r"|(?:i want |i mean )?(?:all|each|every(?: single)? one) of (?:it|them))(?:,? please)?"
+)
+"""A sentence that asks for what was named before it, and says no more."""
+_DENIED = re.compile(r"(?:no,? )?not (?:the|those|these|any)\b|(?:i )?(?:do not|don't|dont) (?:want|need|mean)\b")
+_THEN = re.compile(r"(?:and )?(?:then|next|after that|afterwards|finally),? (?=\w)(?!to\b)")
+_WHICH = re.compile(r"which(?: ones?| of (?:them|these|those))? (?P<verb>is|are)(?: the(?= \w+(?:est|most)\b))? (?=\w)")
 _VERB = r"(?:take|show|select|want|count|need|mark|segment|include)"
 _REMOVING = re.compile(
     r"(?:(?:but|and),? )?(?:please,? )?(?:not|without|except(?:ing)?(?: for)?|excluding|minus|leave out|skip"

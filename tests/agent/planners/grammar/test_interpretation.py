@@ -171,7 +171,6 @@ RELATIONS = {
     "what is on the table": "on(object, table)",
     "the circle directly above the square": "above(circle, square)",
     "the circle right above the square": "above(circle, square)",
-    "circles immediately to the left of the square": "left_of(circle, square)",
     "circles far left of the square": "left_of(circle, square)",
     "the star over the ring": "above(star, ring)",
     "the star beneath the ring": "under(star, ring)",
@@ -506,6 +505,7 @@ COUNTS = {
 }
 
 ASSUMED = {
+    "circles immediately to the left of the square": "left_of(circle, square)",
     "the one in the middle": "middle(object)",
     "the second from the left": "rank(object, +x, #2)",
     "the red one": "red object",
@@ -532,7 +532,7 @@ BEYOND = {
     "???": "",
     "the of and": "",
     "赤い車": "",
-    "🐶": "",
+    "🙏": "",
     "the object closest to the center": "object",
     "cars in front of the house": "car",
     "the darkest circle": "circle",
@@ -634,7 +634,7 @@ def test_what_cannot_be_parsed_falls_back_to_its_head_phrase_and_says_so(written
         "???",
         "!!!...,,,;;;",
         "the of and",
-        "🐶🐶🐶",
+        "🙏🙏🙏",
         "赤い車",
         "красная машина",
         "-",

@@ -5,7 +5,7 @@ import pytest
 
 from agent.core.context import ConversationContext, PastTurn
 from agent.core.workspace import Candidate, Workspace
-from agent.planners.grammar.dialogue.interpret import interpret_follow_up
+from agent.planners.grammar.dialogue.interpret import SAY_WHAT, interpret_follow_up
 from agent.planners.grammar.dialogue.utterances import find_command
 from agent.planners.grammar.interpretation import interpret_query
 from sam3_tool.masks.rle import encode_mask
@@ -400,3 +400,42 @@ def test_the_first_query_is_read_by_itself_ever_after(written, first):
     interpretation = interpret_follow_up("the largest of them", before(answered(first, *FIVE)))
     assert written(interpretation.plan) == "rank(@0, -size)"
     assert interpret_follow_up("no, the left one", before(answered(first, *FIVE))).change == "choose"
+
+
+PICKED = (answered("the cups", *FIVE), answered("only the two left ones", 1, 2), answered("the left one", 1))
+
+
+@pytest.mark.parametrize("query", ["both", "both of them", "both, please"])
+def test_both_after_one_of_two_are_the_two(query, written):
+    found = interpret_follow_up(query, before(*PICKED, selected=(1,)))
+    assert (written(found.plan), found.complete, found.change) == ("@1", True, "choose")
+
+
+def test_both_of_one_or_of_five_is_not_understood():
+    for context in (before(), before(answered("the cup", 1), selected=(1,), phrases=("cup",))):
+        assert not interpret_follow_up("both", context).complete
+
+
+def test_its_cup_is_the_one_nearest_to_the_only_mask(written):
+    dog = before(answered("the dog", 1), selected=(1,), phrases=("dog",))
+    assert written(interpret_follow_up("and its cup", dog).plan) == "(@0 + nearest(cup, one(@0)))"
+    assert not interpret_follow_up("and its cup", before()).complete, "of five, it is not said whose"
+
+
+@pytest.mark.parametrize("query", ["wrong one", "that's wrong", "no", "try again", "no, that's not what I meant"])
+def test_a_complaint_that_names_nothing_looks_for_nothing_and_asks_what_is_meant(query):
+    found = interpret_follow_up(query, before())
+    assert (found.plan, found.notes) == (None, (SAY_WHAT,))
+
+
+@pytest.mark.parametrize(
+    ("query", "plan"),
+    [
+        ("not the red ones but the blue ones", "(@0 & blue cup)"),
+        ("no, not that one, the others", "(@0 - @1)"),
+        ("🔴 ones", "(@0 & red cup)"),
+    ],
+)
+def test_what_is_put_right_is_what_comes_last(query, plan, written):
+    context = before(CUPS, answered("the left one", 1), selected=(1,)) if "others" in query else before()
+    assert written(interpret_follow_up(query, context).plan) == plan
