@@ -92,7 +92,7 @@ CATALOG: tuple[CatalogEntry, ...] = (
             ModelFiles("IDEA-Research/grounding-dino-tiny"),
             ModelFiles("facebook/sam2.1-hiera-small", beside=(CONFIGURATION, PROCESSOR)),
         ),
-        measured="one CPU core, float32: 20 s an image with its first phrase, 13 s a phrase",
+        measured="one CPU core, float32: 20 s an image with its first phrase, 13 s a phrase, 0.16 s a click",
         note="It works on photographs. Its scores are on a scale of their own, and are not calibrated.",
     ),
     CatalogEntry(
