@@ -5,6 +5,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from starlette.requests import ClientDisconnect
@@ -27,6 +28,8 @@ SECURITY_HEADERS: Headers = (
 )
 _CHALLENGES = {path: 'Basic realm="any name, and the token as password"' for path in ("/docs", "/openapi.json")}
 """Of pages that somebody opens in a browser, which can ask for a password alone."""
+LINGER_SECONDS = 10.0
+"""For which the rest of a body that is refused is read, and dropped."""
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
@@ -161,13 +164,21 @@ class BodyMiddleware:
         if scope["type"] != "http" or scope["method"] in ("GET", "HEAD"):
             await self._app(scope, receive, send)
             return
-        limit = self._limits.get(scope["path"], self._settings.max_body_bytes)
-        if (refusal := _check_announced(dict(scope["headers"]), limit)) is not None:
-            await build_error_response(refusal, scope)(scope, receive, send)
+        headers, limit = dict(scope["headers"]), self._limits.get(scope["path"], self._settings.max_body_bytes)
+        if (refusal := _check_announced(headers, limit)) is not None:
+            # who asked first whether to send the body sends none now
+            patient = send if b"expect" in headers else _linger(receive, send)
+            await build_error_response(refusal, scope)(scope, receive, patient)
             return
-        await self._app(scope, self._limit_body(receive, limit), send)
+        excess: list[ApiError] = []
 
-    def _limit_body(self, receive: Receive, limit: int) -> Receive:
+        async def send_answer(message: Message) -> None:
+            await (_linger(receive, send) if excess else send)(message)
+
+        await self._app(scope, self._limit_body(receive, limit, excess), send_answer)
+
+    def _limit_body(self, receive: Receive, limit: int, excess: list[ApiError]) -> Receive:
+        """Return what counts the body. `excess` gets the refusal of one that is too large."""
         size, is_whole = 0, False
         until = time.monotonic() + self._settings.body_seconds
 
@@ -185,10 +196,32 @@ class BodyMiddleware:
             size += len(message.get("body", b""))
             is_whole = message["type"] != "http.request" or not message.get("more_body", False)
             if size > limit:
+                excess[:] = [] if is_whole else [_refuse_length(limit)]
                 raise _refuse_length(limit)
             return message
 
         return receive_limited
+
+
+def _linger(receive: Receive, send: Send) -> Send:
+    """Return what sends an answer, and reads the rest of the request before it is at its end.
+
+    The connection is closed then. Closed with a part of the body unread it would be reset, and a client that is still
+    sending would get an error of its network in place of the answer.
+    """
+
+    async def send_patiently(message: Message) -> None:
+        if message["type"] != "http.response.body" or message.get("more_body", False):
+            await send(message)
+            return
+        await send({**message, "more_body": True})
+        with suppress(TimeoutError):
+            async with asyncio.timeout(LINGER_SECONDS):
+                while (await receive()).get("more_body", False):
+                    pass
+        await send({"type": "http.response.body", "body": b""})
+
+    return send_patiently
 
 
 def _check_announced(headers: Mapping[bytes, bytes], limit: int) -> ApiError | None:

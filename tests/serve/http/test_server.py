@@ -176,6 +176,18 @@ def exchange_bytes(address: str, sent: bytes, *, end: bool = False) -> bytes:
         return received
 
 
+def test_who_is_still_sending_too_much_gets_the_answer_and_no_reset(sam3: Sam3) -> None:
+    size = 6 * 2**20
+    head = b"POST /v1/segment HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n"
+    announced = head + b"content-length: %d\r\n\r\n" % size + bytes(size)
+    chunked = head + b"transfer-encoding: chunked\r\n\r\n%x\r\n%s\r\n0\r\n\r\n" % (size, bytes(size))
+    with serve_in_thread(create_app(ServeSettings(), sam3)) as address:
+        answers = [exchange_bytes(address, sent) for sent in (announced, chunked)]
+    for answer in answers:
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b'"too_large"' in answer
+
+
 def test_connections_that_bring_no_request_are_closed(sam3: Sam3) -> None:
     upload = b"POST /v1/images HTTP/1.1\r\nhost: localhost\r\ncontent-length: 9\r\n"
     settings = ServeSettings(head_seconds=0.2, body_seconds=0.2)
