@@ -40,7 +40,8 @@ def read_phrases(text: str) -> tuple[str, ...]:
     """Read the phrases that `--phrases` asks for: the lines of a file, or the words themselves, with commas.
 
     Args:
-        text: The name of a file, or phrases. Empty lines are passed over, and so is a phrase that was there before.
+        text: The name of a file, or phrases. Empty lines are passed over, and so is a phrase that was there before;
+            in a file, also what follows `#` at the start of a line.
 
     Returns:
         The phrases, in their order.
@@ -71,7 +72,7 @@ def _read_lines(text: str) -> Sequence[str]:
         lines = decode_text(path.read_bytes()).replace("\r", "\n").split("\n")
         if any("\0" in line for line in lines):
             raise UsageError(f"--phrases: {path} is no text; save the phrases in a .txt file, one on each line")
-        return lines
+        return [line for line in lines if not line.lstrip().startswith("#")]
     except UnicodeDecodeError as error:
         raise UsageError(f"--phrases: {path} is no text in UTF-8 or UTF-16; save it so") from error
     except OSError as error:

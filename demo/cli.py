@@ -80,7 +80,7 @@ def open_demo(
             )
         try:
             while page.is_running:  # gradio's own waiting takes an interruption for itself, and prints
-                sleep(0.1)
+                sleep(1.0)  # a signal ends it at once
         finally:
             page.close(verbose=False)
 

@@ -78,5 +78,6 @@ def init_engine(
             print_notes(["no phrases for all images yet: give --phrases, --alt-text, or `engine run` a --planner"])
     done = "begun with" if added.is_new else "there already; added"
     name = escape_unprintable(str(folder))
-    print_line(f"{name}: {done} {added.images:,} images and {added.phrases:,} phrases")
+    others = f", {len(dropped):,} of which are not asked about" if dropped else ""
+    print_line(f"{name}: {done} {added.images:,} images and {added.phrases:,} phrases{others}")
     print_line(f"go on with: sam3-agent engine run {name}")

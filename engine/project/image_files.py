@@ -57,6 +57,8 @@ def list_images(images: Path, folder: Path) -> Listing:
         SourceError: There is none, or they cannot be listed.
         EngineError: Images are packed into other files.
     """
+    if is_same_folder(images, folder):
+        raise EngineError(f"an engine cannot lie in {images} itself, among the images; name another folder for it")
     listing = open_source(images, SourceOptions(), out=folder)
     if not isinstance(listing.reader, FileReader | ListReader):
         raise EngineError(
@@ -64,6 +66,14 @@ def list_images(images: Path, folder: Path) -> Listing:
             " unpack them (a tar: tar -xf FILE -C FOLDER), and give the folder"
         )
     return listing
+
+
+def is_same_folder(images: Path, folder: Path) -> bool:
+    """Whether the images lie where the engine is to be; a path that cannot be followed is none of it."""
+    try:
+        return images.is_dir() and images.resolve() == folder.resolve()
+    except OSError:
+        return False
 
 
 def add_images(database: EngineDatabase, images: NamedImages) -> tuple[int, list[str]]:

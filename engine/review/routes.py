@@ -228,7 +228,8 @@ def read_progress(person: Asker, services: Services) -> dict[str, Any]:
     """Return what is left, and how the person themselves works."""
     own = [answer for answer in services.list_answers() if answer.person == person.name]
     described = describe_people(own)
-    return {"rest": vars(services.estimate_rest()), "own": described[0] if described else None}
+    rest = {**vars(services.estimate_rest()), "open": services.count_open()}
+    return {"rest": rest, "own": described[0] if described else None}
 
 
 @router.get("/people")

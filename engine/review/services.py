@@ -1,7 +1,7 @@
 """What the routes of the review share."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
@@ -42,6 +42,7 @@ class ReviewServices:
     views: ImageViews = field(default_factory=ImageViews)
     _answers: tuple[float, list[Answer]] = (-REFRESH_SECONDS, [])
     _estimate: tuple[float, Estimate | None] = (-REFRESH_SECONDS, None)
+    _open: Mapping[str, int] = field(default_factory=dict)
     _machines: tuple[float, str] = (-MACHINE_SECONDS, "")
 
     def find_failure(self) -> BaseException | None:
@@ -125,9 +126,15 @@ class ReviewServices:
         read_at, found = self._estimate
         if found is None or monotonic() - read_at > REFRESH_SECONDS:
             pairs, waiting = self.desk.queue.count_pairs()
-            found = estimate_rest(pairs, self.desk.queue.count_open(), waiting, self.list_answers(), self.wage)
+            self._open = self.desk.queue.count_open()
+            found = estimate_rest(pairs, self._open, waiting, self.list_answers(), self.wage)
             self._estimate = monotonic(), found
         return found
+
+    def count_open(self) -> Mapping[str, int]:
+        """Return how many opinions each stage lacks now, at most 5 s old."""
+        self.estimate_rest()
+        return self._open
 
     def describe_machines(self) -> str:
         """Say what is left for machines, at most a minute old."""

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, photos: Path) -> Path:
 
 
 def test_an_engine_is_begun_run_asked_and_told_to_forget(tmp_path: Path, photos: Path) -> None:
-    (tmp_path / "phrases.txt").write_text("Red Cups\ndog\n3 dogs\n", encoding="utf-16")
+    (tmp_path / "phrases.txt").write_text("# of the kitchen\nRed Cups\ndog\n\n3 dogs\n", encoding="utf-16")
     (tmp_path / "alt.csv").write_text("file_name,alt_text\n0.png,a red cup\nkitchen/1.png,two dogs\n")
     (tmp_path / "rules.md").write_text("A cup has a handle.")
     begun = invoke(
@@ -44,7 +44,7 @@ def test_an_engine_is_begun_run_asked_and_told_to_forget(tmp_path: Path, photos:
         *("--alt-text", tmp_path / "alt.csv", "--guidelines", tmp_path / "rules.md"),
         *("--ontology", "generated-world", "--licence", "CC0"),
     )
-    assert "begun with 2 images and 3 phrases" in begun.stdout
+    assert "begun with 2 images and 3 phrases, 1 of which are not asked about" in begun.stdout
     assert "'3 dogs' is not asked about" in begun.stderr
     ran = invoke("run", tmp_path / "engine", "--sam3", "tiny")
     assert ran.exit_code == 0, ran.stderr
@@ -128,6 +128,7 @@ def test_a_folder_of_something_else_is_refused_and_left_alone(photos: Path) -> N
     for words in (("init", photos, "--images", photos), ("run", photos), ("status", photos), ("forget", photos, "x")):
         done = invoke(*words)
         assert (done.exit_code, done.stderr.count("\n")) == (2, 1), done.stderr
+        assert "--out" not in done.stderr
     assert sorted(photos.rglob("*")) == before
 
 

@@ -125,17 +125,28 @@ def list_said(folder: Path) -> list[tuple[str, str, str]]:
     return [(entry.by, entry.stage, entry.choice) for entry in entries if isinstance(entry, Judgement)]
 
 
+FORBID_JS = """() => Object.defineProperty(window, 'localStorage', {
+  get() { throw new DOMException('Access is denied.', 'SecurityError'); },
+})"""
+"""What a browser does from now on that is told to store nothing more."""
+
+
 def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, visit):
     key = add()
     url = request.getfixturevalue("url")
     reviewer = visit(url)
     page = reviewer.page
     assert reviewer.item
-    told = visit(url).page.locator("#stage .empty")
+    watcher = visit(url)
+    told = watcher.page.locator("#stage .empty")
     expect(told).to_contain_text("The one item that is left is open on another page", timeout=PATIENCE)
+    watcher.choose("Coverage")
+    expect(told).to_contain_text("There is work in Masks (1).", timeout=PATIENCE)
     assert page.locator("#phrase").inner_text() == "red cup"
+    page.evaluate(FORBID_JS)
     reviewer.press("A")
     reviewer.wait_sent()
+    expect(page.locator("#notice")).to_contain_text("leave it open until your answers are sent")
     reviewer.choose("Coverage")
     for _ in range(4):  # to the second square
         reviewer.item  # noqa: B018  # is painted

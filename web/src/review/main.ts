@@ -13,11 +13,13 @@ import { TeamScreen } from './team.ts';
 import { CHOICE_WORDS, type Answer, type Item, type Person, type Task, type Told } from './types.ts';
 
 interface Progress {
-  rest: { pairs: number; hours: number; low: number; high: number; money: number | null };
+  /** `open`: the opinions that each stage lacks. */
+  rest: { pairs: number; open: Record<string, number>; hours: number; low: number; high: number; money: number | null };
   own: { answers: number; seconds: Record<string, number> } | null;
 }
 
 const REMEMBERED = 20;
+const TASK_WORDS: Record<string, string> = { mv: 'Masks', ev: 'Coverage', correct: 'Correction' };
 const REFRESH = 15_000;
 const NOTICE = 6000;
 const find = <T extends Element = HTMLElement>(selector: string): T => findNode<T>(document, selector);
@@ -39,6 +41,8 @@ class Page implements Desk {
   private keyAt = 0;
   private opacity = 0.45;
   private isTeamOpen = false;
+  /** Opinions that each stage lacks, as the server last said. */
+  private open: Record<string, number> = {};
 
   constructor(private readonly person: Person) {
     this.correction = new PairScreen(this, true);
@@ -189,7 +193,16 @@ class Page implements Desk {
     document.body.dataset.item = '';
     if (this.outbox.offline) this.showMessage('There is no connection; items come when it is back.');
     else if (!this.supply.isEmpty) this.showMessage('Items are being fetched …');
-    else this.showMessage(describeWaiting(this.supply.elsewhere));
+    else {
+      this.showMessage(this.describeEmpty());
+      void this.refresh();
+    }
+  }
+
+  private describeEmpty(): string {
+    const own = this.supply.task === 'grid' ? 'mv' : this.supply.task;
+    const others = Object.entries(this.open).filter(([stage, count]) => stage !== own && count > 0).map(([stage, count]) => `${TASK_WORDS[stage] ?? stage} (${count})`);
+    return `${describeWaiting(this.supply.elsewhere)}${others.length ? ` There is work in ${others.join(' and ')}.` : ''}`;
   }
 
   private showMessage(words: string): void {
@@ -345,6 +358,8 @@ class Page implements Desk {
   private async refresh(): Promise<void> {
     try {
       const { rest } = await getJson<Progress>('/api/progress');
+      this.open = rest.open;
+      if (document.body.dataset.supply === 'empty' && !this.isTeamOpen && !this.shown) this.showMessage(this.describeEmpty());
       const money = rest.money === null ? '' : `, ${rest.money.toFixed(2)} in wages`;
       find('#rest').textContent = `${rest.pairs} pairs left, ${formatHours(rest.hours)} (${formatHours(rest.low)} to ${formatHours(rest.high)})${money}`;
     } catch (error) {
