@@ -1,6 +1,7 @@
 """`sam3-agent demo`: the page from the command line."""
 
 import os
+import re
 from time import sleep
 from typing import Annotated
 
@@ -55,10 +56,15 @@ def open_demo(
         float, typer.Option(min=0.01, help="MiB that a file may have.", callback=shared_options.require_finite_number)
     ] = 40,
     queue: Annotated[int, typer.Option(min=1, help="Queries and clicks that may wait.")] = 20,
+    root_path: Annotated[
+        str, typer.Option(metavar="/PATH", help="Where visitors find the page behind a proxy that takes PATH off.")
+    ] = "",
 ) -> None:
     """Open a web page to segment images by talking and clicking. Ctrl-C ends it."""
     with report_user_errors(interrupted="the page is closed"):
         credentials = _parse_auth(auth or os.environ.get(AUTH))
+        if root_path and not re.fullmatch(r"(/[\w.~-]+)+", root_path):
+            raise UsageError(f"--root-path {root_path!r:.90} is no path of an address; expected e.g. /sam3")
         if fault := describe_http_fault(encrypted=False):  # the page asks itself whether it is there
             raise UsageError(fault)
         with require_extra("demo", "gradio"):
@@ -69,7 +75,9 @@ def open_demo(
         _ = engine.concepts, engine.made_by  # what cannot be used ends the command, before anybody waits for the page
         limits = Limits(max_pixels=int(max_pixels * MEGA), max_file_bytes=int(max_bytes * 2**20))
         try:
-            page, address = serve_page(engine, ServerOptions(host, port, credentials, queue), limits, wait=False)
+            page, address = serve_page(
+                engine, ServerOptions(host, port, credentials, queue, root_path), limits, wait=False
+            )
         except OSError as error:  # no such host, or a port that is taken
             raise UsageError(str(error)) from error
         print_line(f"{address} (Ctrl-C ends it)")

@@ -1,15 +1,19 @@
 """`sam3-agent demo` says in one line why it cannot start."""
 
+import asyncio
 import re
 import socket
 
+import httpx
 import pytest
+from fastapi import FastAPI
 from typer.testing import CliRunner
 
 from agent.cli.main import app
 from demo.cli import AUTH
 from demo.engine import Engine
 from demo.planners import parse_planners
+from demo.server import mount_page
 from sam3_tool.errors import UserError
 
 
@@ -43,6 +47,7 @@ def test_a_proxy_that_the_page_cannot_use_is_one_line(monkeypatch):
         (["--price", "nonsense"], "--price must be PROMPT,COMPLETION"),
         (["--max-cost", "1"], "--max-cost needs a price"),
         (["--toolset", "nonsense"], "nonsense"),
+        (["--root-path", "https://site.example/sam3"], "is no path of an address; expected e.g. /sam3"),
         (["--planner", "grammar", "--planner", "replay:missing.json"], "missing.json"),
     ],
 )
@@ -50,6 +55,21 @@ def test_options_that_no_answer_can_be_given_with_end_the_command(options, said)
     done = CliRunner().invoke(app, ["demo", "--port", "0", *options])
     assert (done.exit_code, done.stderr.count("\n")) == (2, 1)
     assert said in done.stderr
+
+
+def test_the_page_is_mounted_beside_other_routes():
+    site = mount_page(FastAPI(), "/tools/sam3")
+
+    async def look():
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(site), base_url="http://site.example") as client:
+            return [await client.get(path) for path in ("/tools/sam3/", "/tools/sam3/theme.css")]
+
+    page, theme = asyncio.run(look())
+    assert (page.status_code, theme.status_code) == (200, 200)
+    assert "connect-src 'self'" in page.headers["content-security-policy"]
+    assert "http://site.example/tools/sam3" in page.text
+    with pytest.raises(UserError, match="nonsense"):
+        mount_page(FastAPI(), "/sam3", planner="replay:nonsense.json")
 
 
 def make_planners(*words, **values):
