@@ -11,7 +11,11 @@ from time import monotonic
 from agent.core.episode import Episode
 from agent.core.outcome import Outcome
 from agent.core.text.english import format_ids, format_mask_count, pluralize
+from agent.core.text.sanitizing import to_one_line
 from agent.core.usage import Usage
+
+MAX_QUOTED = 200
+"""Letters of a reply that are told to the user where it was no call."""
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,12 @@ class Budget:
 
     def _describe_mistakes(self, episode: Episode) -> str:
         mistakes = sum(1 for _ in takewhile(lambda step: step.observation.is_error, reversed(episode.steps)))
-        return f"after {pluralize(mistakes, 'mistake')} in a row" if mistakes > self.max_repairs else ""
+        if mistakes <= self.max_repairs:
+            return ""
+        last = episode.steps[-1].decision
+        words = "" if last.tool else to_one_line(last.thought)[:MAX_QUOTED]
+        said = f" (instead of a call, the last reply said {words!r})" if words else ""
+        return f"after {pluralize(mistakes, 'mistake')} in a row{said}"
 
     def _list_spending(self, usage: Usage) -> Iterable[tuple[float, float | None, str]]:
         """List each amount that was spent, its limit, and that limit in words."""

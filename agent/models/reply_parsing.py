@@ -127,6 +127,8 @@ def find_final_call(text: str, *, tools: Sequence[Schema] = ()) -> Reply:
     """
     offer = _OfferedTools.from_schemas(tools)
     text = make_encodable(text).rstrip()
+    rewritten = rewrite_dialects(text, offer.fields_by_name)
+    text = rewritten if rewritten.endswith("</tool_call>") else text
     start = max((found.start() for found in _CALL_START.finditer(text)), default=-1)
     if start < 0 or not _CALL_END.search(text):
         return Reply(reasoning=text)

@@ -37,14 +37,54 @@ def _refuse_huge(value: int) -> int:
     return value
 
 
-_ID_LIST_PATTERN = re.compile(r"(\[\s*)?#?\d+((\s*,\s*|\s+)(and\s+)?#?\d+)*(\s*\])?")
+_NAMED_ID = r"(?:(?:masks?|numbers?|ids?|objects?|no\.?|nr\.?)\s*)?#?\d{1,9}"
+_ID_OR_RANGE = rf"{_NAMED_ID}(?:\s*(?:-|\u2013|to)\s*#?\d{{1,9}})?"
+_ID_LIST_PATTERN = re.compile(
+    rf"(\[\s*)?{_ID_OR_RANGE}((\s*[,;]\s*(and\s+)?|\s+(and\s+|&\s+)?){_ID_OR_RANGE})*(\s*\])?", re.IGNORECASE
+)
+_ID_KEYS = ("id", "mask", "mask_id", "number")
+MAX_RANGE = 1000
+"""Masks that a range may stand for."""
 
 
 def _split_ids(value: object) -> object:
-    """A list of one for 3, and the numbers of '3', '1, 2 and 5', '[1, 2]'; anything else as it is, to be refused."""
-    if isinstance(value, str) and _ID_LIST_PATTERN.fullmatch(value.strip()):
-        return re.findall(r"\d+", value)
-    return [value] if isinstance(value, int | float) and not isinstance(value, bool) else value
+    """A list of one for 3, and the numbers of '3', '1, 2 and 5', '[1, 2]', '2 to 4', ['mask 1'], [{'id': 1}].
+
+    Anything else stays as it is, to be refused.
+    """
+    match value:
+        case str() if _ID_LIST_PATTERN.fullmatch(value.strip()):
+            return [number for found in _FIND_IDS.findall(value) for number in _spread_range(*found)]
+        case str():
+            raise ValueError("should be a list of mask numbers, such as [1, 2]")
+        case list():
+            return [part for item in value for part in _split_item(item)]
+        case bool():
+            return value
+        case int() | float():
+            return [value]
+    return value
+
+
+_FIND_IDS = re.compile(r"(\d{1,9})(?:\s*(?:-|\u2013|to)\s*#?(\d{1,9}))?", re.IGNORECASE)
+
+
+def _spread_range(first: str, last: str) -> list[int]:
+    start, end = int(first), int(last or first)
+    low, high = sorted((start, end))
+    return [*range(low, high + 1)] if high - low < MAX_RANGE else [start, end]
+
+
+def _split_item(item: object) -> list[object]:
+    """The numbers of one item of a list: of a text, of a list of its own, of an object with one number."""
+    if isinstance(item, str) and _ID_LIST_PATTERN.fullmatch(item.strip()):
+        return [number for found in _FIND_IDS.findall(item) for number in _spread_range(*found)]
+    if isinstance(item, list) and all(isinstance(number, int) for number in item):
+        return [*item]
+    if isinstance(item, dict):
+        named = [item[key] for key in _ID_KEYS if key in item]
+        return named if len(named) == 1 else [item]
+    return [item]
 
 
 def _wrap_single_box(value: object) -> object:

@@ -165,8 +165,20 @@ def _normalize_fields(tool: type[Tool], arguments: Any) -> dict[str, Any]:
     return _drop_unknown_arguments(tool, dict(pairs))
 
 
+_ASIDES = {
+    *("thought", "thoughts", "thinking", "reasoning", "explanation", "rationale", "justification", "comment"),
+    "confidence",
+}
+"""What models write beside arguments, for themselves. What was written stays in the episode."""
+
+
 def _drop_unknown_arguments(tool: type[Tool], fields: dict[str, Any]) -> dict[str, Any]:
-    """The fields of a tool that ignores all else. Where one is missing, what was written may be a slip of its name."""
+    """The fields without asides; of a tool that ignores all else, without that, too.
+
+    Where a field is missing, what was written may be a slip of its name.
+    """
+    asides = {name for name in fields if name not in tool.model_fields and normalize_identifier(name) in _ASIDES}
+    fields = {name: value for name, value in fields.items() if name not in asides}
     required = {name for name, field in tool.model_fields.items() if field.is_required()}
     if not tool.ignores_unknown_arguments or not required <= fields.keys():
         return fields

@@ -13,7 +13,7 @@ from agent.core.usage import Usage
 from agent.models.base import Call, Reply, Schema, TokenOdds
 from agent.models.reply_parsing import extract_calls, find_final_call
 
-_REASONING_KEYS = ("reasoning_content", "reasoning")
+_REASONING_KEYS = ("reasoning_content", "reasoning", "reasoning_text", "thinking", "thoughts")
 """Fields of a message in which servers put a reasoning channel."""
 _RETURNED_KEYS = ("extra_content", "reasoning_details", "thinking_blocks", "provider_specific_fields")
 """Fields of a message that servers want back with it: thought signatures and signed thinking."""
@@ -122,7 +122,9 @@ def parse_response(response: Any, *, images: int) -> Reply:
         raise WithheldReplyError(why)
     return Reply(
         text=text,
-        reasoning=next((text for key in _REASONING_KEYS if (text := _read_text(message.get(key)))), ""),
+        reasoning=next(
+            (text for key in (*_REASONING_KEYS, "reasoning_details") if (text := _read_text(message.get(key)))), ""
+        ),
         calls=calls,
         finish_reason=_read_text(choice.get("finish_reason")) or "stop",
         usage=_read_usage(response.get("usage"), images),
@@ -244,7 +246,7 @@ def _is_log_probability(token: dict[str, Any]) -> bool:
 def _read_text(value: Any) -> str:
     """Return the text of a string, or of a content that is a list of parts."""
     if isinstance(value, list):
-        return "".join(_read_text(part.get("text")) for part in _to_dicts(value))
+        return "".join(_read_text(part.get("text") or part.get("summary")) for part in _to_dicts(value))
     return make_encodable(value) if isinstance(value, str) else ""
 
 
