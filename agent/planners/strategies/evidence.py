@@ -74,15 +74,6 @@ def choose_representatives(workspace: Workspace, ids: Sequence[int], *, least: f
     return sorted(kept)
 
 
-def drop_doubles(workspace: Workspace, ids: Sequence[int], evidence: Mapping[int, float]) -> list[int]:
-    """Drop those of `ids` that lie where a mask with more evidence does: two outlines of one object."""
-    kept: list[int] = []
-    for id in sorted(ids, key=lambda id: (-evidence[id], id)):
-        if not find_same_place(workspace, [id], kept):
-            kept.append(id)
-    return sorted(kept)
-
-
 def measure_support(
     workspace: Workspace, id: int, *, wants_one: bool, known: int = 0, least: float = SAME_OBJECT
 ) -> float:

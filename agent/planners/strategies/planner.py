@@ -195,18 +195,13 @@ class StrategyPlanner(ChatPlanner):
 
     def _conclude(self, episode: Episode, progress: Progress) -> Decision:
         evidence = progress.collect_evidence(episode)
-        chosen = self._choose_masks(episode, progress, evidence)
+        chosen = progress.choose_masks(evidence)
         if not chosen and progress.round < ROUNDS:
             return self._propose(episode, progress)
         chosen = chosen or self._choose_least_bad(episode, evidence)
         if not chosen:
             return ReportNoMask().to_decision()
         return self._check(episode, progress, chosen, evidence)
-
-    def _choose_masks(self, episode: Episode, progress: Progress, evidence: Mapping[int, float]) -> list[int]:
-        """Choose the answer; in a tournament, the best outline of each object alone."""
-        chosen = progress.choose_masks(evidence)
-        return pooled.drop_doubles(episode.workspace, chosen, evidence) if self.strategies.tournament else chosen
 
     def _choose_least_bad(self, episode: Episode, evidence: Mapping[int, float]) -> list[int]:
         """Choose the best of masks that were all rejected, if it is near, or where the model itself drew its box."""
@@ -242,7 +237,7 @@ class StrategyPlanner(ChatPlanner):
         later = Progress({**plan, "stage": "judged"}, progress.round)
         if found.boxes:
             return replace(self._check(episode, later, chosen, evidence), usage=usage)
-        left = self._choose_masks(episode, later, later.collect_evidence(episode)) or chosen
+        left = later.choose_masks(later.collect_evidence(episode)) or chosen
         return replace(Answer(ids=list(left)).to_decision(), usage=usage)
 
     # --- looks at masks -----------------------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ def reword_query(text: str) -> str:
 _MARKERS = {
     *("i", "up", "down", "over", "way", "out", "no", "not", "neither", "whichever", "those", "ones", "contain", "of"),
     *("contains", "containing", "has", "have", "having", "with", "another", "other", "its"),
+    *("which", "near", "inside", "under", "above", "below", "beside", "next", "left,", "right,", "top,", "bottom,"),
+    *("in", "on", "at", "left", "right"),
     *("than", "closer", "nearer", "farther", "further", "it", "all", "else", "then", "top", "overlaps", "touches"),
 }
 """Each rewording needs one of these words; most queries have none, and are done at once."""
@@ -88,6 +90,23 @@ _REWORDINGS = [
             (rf"\b(?:the )?{side} (?:one )?of (?=(?:the|these|those) (?:two|2)\b)", f"the {outermost} of ")
             for side, outermost in _OUTERMOST.items()
         ),
+        *(
+            (
+                rf"^which (?:(?:of them|\w+) )?(?:is|are) (?:the )?{more}, (?P<first>[\w' ]+?),? or"
+                r" (?P<second>[\w' ]+)$",
+                rf"the {most} of \g<first> and \g<second>",
+            )
+            for more, most in _EXTREMES.items()
+        ),
+        # where something is, before what it is
+        (
+            r"^(?P<how>(?:in|on|at|near|inside|under|above|below|beside|next to|left of|right of)"
+            rf" {_ARTICLE} {_FEW_WORDS}),"
+            rf" (?P<what>(?:the|an?|all|every) {_FEW_WORDS})$",
+            r"\g<what> \g<how>",
+        ),
+        (rf"^(?P<side>left|right|top|bottom), (?P<what>{_FEW_WORDS})$", r"\g<what> on the \g<side>"),
+        (rf", not (?=(?:{'|'.join(_INVERSE)}|in|inside|at|touching|between)\b)", " but not "),
         # what holds something
         (r"\b(?:(?:that|which) )?contain(?:s|ing)? (?=(?:a|an|the|some|any|at least one)\b)", "not without "),
         (
