@@ -2,6 +2,7 @@ import fcntl
 import gc
 import importlib.util
 import os
+import re
 import signal
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
@@ -23,6 +24,9 @@ from sam3_tool import Image, Sam3
 # nohup, or a shell that starts the tests in its background, has them ignore these, and so would each program they start
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# transformers compiles 440 patterns for each network that it loads; Python remembers 512 of all, and forgets these
+re._MAXCACHE = 8192  # type: ignore[attr-defined]
 
 # a full collection walks half a million objects; each file ends with one, and needs few before
 gc.set_threshold(10_000)

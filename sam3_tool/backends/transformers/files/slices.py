@@ -38,3 +38,9 @@ def open_safetensors(file: Path) -> dict[str, torch.Tensor]:
     """Return the tensors of a safetensors file by name. They are views of it."""
     with safe_open(file, "pt") as tensors:
         return {name: tensors.get_tensor(name) for name in tensors.keys()}  # noqa: SIM118 - it is no dictionary
+
+
+def list_safetensors(file: Path) -> list[str]:
+    """Return the names of a safetensors file's tensors."""
+    with safe_open(file, "pt") as tensors:
+        return list(tensors.keys())

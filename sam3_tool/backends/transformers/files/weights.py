@@ -23,7 +23,7 @@ from sam3_tool.backends.catalog import WORKS_NOW
 from sam3_tool.backends.transformers.earlier_masks import CERTAIN_LOGIT
 from sam3_tool.backends.transformers.files.architectures import import_detector_class, is_lite_text
 from sam3_tool.backends.transformers.files.checkpoint import format_one_line, list_weight_files
-from sam3_tool.backends.transformers.files.slices import iterate_slices, open_safetensors
+from sam3_tool.backends.transformers.files.slices import iterate_slices, list_safetensors, open_safetensors
 from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
 from sam3_tool.errors import CheckpointError
@@ -117,7 +117,7 @@ def _convert_detector_weights(folder: Path, dtype: torch.dtype) -> dict[str, tor
     weights: dict[str, torch.Tensor] = {}
     joined: dict[str, torch.Tensor] = {}
     for file in list_weight_files(folder):
-        names = sorted(name for name in open_safetensors(file) if not name.startswith(tuple(_TRACKER_PREFIXES)))
+        names = sorted(name for name in list_safetensors(file) if not name.startswith(tuple(_TRACKER_PREFIXES)))
         for name, stored in iterate_slices(partial(open_safetensors, file), names):
             found = _TRUNK_PROJECTION.search(name)
             if found is None:
@@ -294,7 +294,7 @@ def _read_tracker_weights(
         return {name_in_tracker(name): value for name, value in found.items()}
     weights: dict[str, torch.Tensor] = {}
     for file in list_weight_files(folder):
-        own_names = {name: own for name in open_safetensors(file) if (own := name_in_tracker(name))}
+        own_names = {name: own for name in list_safetensors(file) if (own := name_in_tracker(name))}
         dtypes = {name: choose_dtype(own) for name, own in own_names.items()}
         weights |= {own_names[name]: value for name, value in _read_weights(file, dtypes).items()}
     return weights
