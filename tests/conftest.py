@@ -48,19 +48,22 @@ TOGETHER = {
 }
 """Files for one process of tests: pages of one browser, programs of one fork server, one model server, one parse."""
 LONG_FILES = (
-    *TOGETHER["demo"],
     *TOGETHER["programs"],
-    *(*TOGETHER["served"], "test_package.py", "bench/test_suites.py"),
-    "sam3_tool/training/test_training.py",
-    *("sam3_tool/backends/transformers/test_backend.py",),
-    *("sam3_tool/backends/transformers/native/test_native_checkpoint.py", "bench/test_growth.py", "docs/test_site.py"),
-    *("sam3_tool/backends/transformers/test_tracker.py", "bench/test_soak.py", *TOGETHER["trees"]),
-    *("evals/simulation/test_simulation.py", "bench/test_annotate.py"),
-    "agent/cli/test_cold_start.py",
-    *("agent/models/test_fuzz.py", "sam3_tool/training/test_clicks.py", "agent/models/openai/test_deviations.py"),
-    *("evals/datasets/test_video_benchmarks.py", "sam3_tool/training/test_finetuning.py"),
+    *TOGETHER["demo"],
+    *(*TOGETHER["served"], "bench/test_suites.py", "test_package.py"),
+    *("sam3_tool/backends/transformers/test_tracker.py", "sam3_tool/training/test_training.py"),
+    *("agent/models/openai/test_deviations.py", "sam3_tool/backends/transformers/test_backend.py"),
+    *("sam3_tool/backends/transformers/native/test_native_checkpoint.py", "docs/test_site.py"),
+    *("agent/cli/test_cold_start.py", "sam3_tool/backends/transformers/test_devices.py"),
+    *("engine/stages/test_running.py", "agent/tools/test_reading.py", "sam3_tool/training/test_finetuning.py"),
+    *("agent/models/test_fuzz.py", "evals/datasets/test_video_benchmarks.py", "bench/test_annotate.py"),
+    *("sam3_tool/backends/open_models/test_backend.py", "sam3_tool/backends/transformers/test_lite_text.py"),
+    *("sam3_tool/training/test_clicks.py", "evals/studies/test_clip_studies.py", "engine/quality/test_refitting.py"),
+    *("sam3_tool/backends/transformers/video/test_memory.py", "engine/review/test_while_running.py"),
+    *("evals/simulation/test_simulation.py", "bench/test_soak.py", "agent/cli/test_subjects.py"),
+    *TOGETHER["trees"],
 )
-"""What takes longest to run, first."""
+"""What takes seven seconds of a processor and more, the longest first."""
 
 
 def has_byte_code(module: str) -> bool:
