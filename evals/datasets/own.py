@@ -1,8 +1,8 @@
 """One's own images and queries: a folder with `queries.jsonl`, or a COCO file.
 
-`queries.jsonl`, one query a line. `mask` is an image that is neither black nor transparent where the target is (in a
+`queries.jsonl`, or any other `.jsonl` file: one query a line. `mask` is an image that is neither black nor transparent where the target is (in a
 JPEG: brighter than half), `boxes` are x0, y0, x1, y1 in pixels ([] where there is nothing to be found); both may be
-left out, and paths are relative to the folder:
+left out, and paths are relative to the file:
 
     {"image": "a.jpg", "query": "the cup on the left", "mask": "masks/a.png", "boxes": [[10, 20, 40, 60]], "id": "a"}
 
@@ -48,21 +48,28 @@ from evals.samples import DatasetInfo, Prediction, Sample, Scores
 from sam3_tool.masks.checks import is_number, shorten_value
 
 LIST_FILE, COCO_FILE = "queries.jsonl", "annotations.json"
+LIST_SUFFIXES = (".json", ".jsonl", ".ndjson")
 
 
 @dataset_loader(splits=["all"])
 def load(data: Path, split: str = "all", *, pictures: str | Path | None = None) -> "OwnDataset":
-    """`data`: a folder or a `.json` file; `split` is only a name; `pictures`: where COCO's file names lie."""
-    if data.suffix.lower() == ".json":
-        file = data
-    else:
-        file = SOURCE.find_first([data / LIST_FILE, data / COCO_FILE], f"{LIST_FILE}, or {COCO_FILE} as COCO has it")
+    """`data`: a folder or a file; `split` is only a name; `pictures`: where COCO's file names lie."""
+    file = _find_list(data)
     found = read_coco(file, pictures) if file.suffix.lower() == ".json" else read_lines(file)
     if not found.entries:
         raise DatasetError(f"own data: {file} holds no query")
     _check_entries(file, found.entries)
     ignored = [f"{COCO_FILE} beside {LIST_FILE} is not read."] if {LIST_FILE, COCO_FILE} <= _list_names(data) else []
     return OwnDataset(split, file, found.entries, (*found.notes, *ignored))
+
+
+def _find_list(data: Path) -> Path:
+    """The file of queries that `data` is or holds. Raises DatasetError."""
+    if data.suffix.lower() in LIST_SUFFIXES:
+        return data
+    if data.is_file():
+        raise DatasetError(f"own data: {data} is a file; expected a folder, or a file that ends in .jsonl or .json")
+    return SOURCE.find_first([data / LIST_FILE, data / COCO_FILE], f"{LIST_FILE}, or {COCO_FILE} as COCO has it")
 
 
 def _list_names(data: Path) -> set[str]:

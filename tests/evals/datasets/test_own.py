@@ -248,3 +248,17 @@ def test_a_folder_without_queries_is_told_what_is_expected(tmp_path):
     (tmp_path / "queries.jsonl").write_text("\n")
     with pytest.raises(DatasetError, match="holds no query"):
         load_dataset("own", tmp_path, "all")
+
+
+def test_a_list_may_have_any_name(folder):
+    named = folder / "monday.JSONL"
+    named.write_text('{"image": "a.png", "query": "the cup"}\n', encoding="utf-8")
+    assert [sample.query for sample in load_dataset("own", named, "all").list_samples()] == ["the cup"]
+
+
+def test_a_file_that_is_no_list_is_told_what_is_expected(folder):
+    (folder / "list.csv").write_text("image,query\na.png,the cup\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match=r"list.csv is a file; expected a folder, or a file that ends in .jsonl"):
+        load_dataset("own", folder / "list.csv", "all")
+    with pytest.raises(DatasetError, match="nowhere.jsonl cannot be read"):
+        load_dataset("own", folder / "nowhere.jsonl", "all")
