@@ -248,8 +248,12 @@ def wrap_recording(planner: Planner, provenance: "Provenance", folder: str | Pat
 
 
 def generation_settings(planner: Planner) -> dict[str, Any]:
-    """Return how the planner's language model writes its replies, as plain JSON values; {} where nothing is known."""
-    return dict(getattr(getattr(planner, "model", None), "generation", {}))
+    """Return how the planner's language model writes its replies, as plain JSON values; {} where nothing is known.
+
+    A planner without a model may have `settings`: what it was made with, where that is not the default.
+    """
+    model = getattr(planner, "model", None)
+    return dict(getattr(planner, "settings", {}) if model is None else getattr(model, "generation", {}))
 
 
 def wrap_caching(planner: Planner, folder: str | Path, **settings: Any) -> Planner:

@@ -1,8 +1,8 @@
 """One's own images and queries: a folder with `queries.jsonl`, or a COCO file.
 
-`queries.jsonl`, or any other `.jsonl` file: one query a line. `mask` is an image that is neither black nor transparent where the target is (in a
-JPEG: brighter than half), `boxes` are x0, y0, x1, y1 in pixels ([] where there is nothing to be found); both may be
-left out, and paths are relative to the file:
+`queries.jsonl`, or any other `.jsonl` file, has one query a line. `mask` is an image that is neither black nor
+transparent where the target is (in a JPEG: brighter than half), `boxes` are x0, y0, x1, y1 in pixels ([] where there is
+nothing to be found); both may be left out, and paths are relative to the file:
 
     {"image": "a.jpg", "query": "the cup on the left", "mask": "masks/a.png", "boxes": [[10, 20, 40, 60]], "id": "a"}
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from agent.cli.concepts.files import apply_concepts, load_concepts
+from agent.cli.loading import load_sam3
 from agent.core.budget import DEFAULT_BUDGET, Budget
 from agent.core.planner import Planner
 from agent.planners.loading import generation_settings, load_planner, with_model_info, wrap_caching
@@ -79,9 +79,9 @@ def assemble_components(
     if cache is not None:
         planner = wrap_caching(planner, cache, **weights)
     on_progress(f"loading SAM 3 ({made_by.sam3})")
-    sam3 = _load_sam3(options, made_by, cache, batch)
+    sam3 = load_sam3(options, made_by, cache=cache, max_batch=batch)
     manifest_fields |= {"runs_on": sam3.runs_on, "batch": batch, "checkpoint": sam3.fingerprint}
-    return RunComponents(Solver(sam3, planner, made_by.budget, threshold), made_by, manifest_fields)
+    return RunComponents(Solver(sam3, planner, made_by.budget, threshold, made_by.doubt), made_by, manifest_fields)
 
 
 def _fingerprint_model(options: "Options") -> dict[str, str]:
@@ -90,12 +90,3 @@ def _fingerprint_model(options: "Options") -> dict[str, str]:
         return {}
     folder = expand_path(options.planner_spec)
     return {"weights": hash_checkpoint(folder)} if is_folder(folder) else {}
-
-
-def _load_sam3(options: "Options", made_by: Provenance, cache: Path | None, batch: int) -> Sam3:
-    """The recorded one for a replay, unless another is asked for; it looks for the concepts that were given."""
-    if options.recording_folder and options.sam3 is None:
-        sam3 = Sam3.replay(options.recording_folder)
-    else:
-        sam3 = Sam3.load(made_by.sam3, device=options.device, cache=cache, max_batch=batch)
-    return apply_concepts(sam3, load_concepts(options.concept or ()))

@@ -13,6 +13,7 @@ import numpy as np
 from agent import Budget, Episode, Planner, Task, run
 from agent.core.budget import DEFAULT_BUDGET
 from agent.core.usage import Usage
+from agent.doubt.policy import NO_POLICY, DoubtPolicy, apply_doubt
 from evals.samples import STATUS_BY_OUTCOME, Prediction, Sample, Status
 from sam3_tool import (
     ConceptPrompt,
@@ -52,6 +53,8 @@ class Solver:
     budget: Budget = DEFAULT_BUDGET
     threshold: float = 0.5
     """For samples that go to SAM 3 directly."""
+    doubt: DoubtPolicy = NO_POLICY
+    """What becomes of doubtful masks of the agent's answers."""
 
     def __call__(self, sample: Sample) -> SampleResult:
         """A sample that raises, whatever it raises, is a failed prediction with no masks: it counts as wrong."""
@@ -77,7 +80,7 @@ class Solver:
         return SampleResult(Prediction.from_instances(sample.id, found, status, usage=usage, seconds=seconds))
 
     def _ask_agent(self, sample: Sample, task: Task, started: float) -> SampleResult:
-        episode = run(task, self.planner, self.sam3, budget=self.budget)
+        episode = apply_doubt(run(task, self.planner, self.sam3, budget=self.budget), self.doubt)
         assert episode.outcome is not None
         status = STATUS_BY_OUTCOME[episode.outcome]
         told: dict[str, Any] = {

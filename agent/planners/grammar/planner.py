@@ -21,6 +21,7 @@ from agent.tools.paper import SegmentPhrase, SelectMasksAndReturn
 from agent.tools.toolsets import PAPER, UNLISTED, VIDEO, WORKSPACE, Answer, AskUser, ReportNoMask, Segment
 from sam3_tool import Sam3
 
+DEFAULT_THRESHOLD = 0.5
 _NEEDED_TOOLSETS: Mapping[PromptName, Toolset] = {"workspace": WORKSPACE, "paper": PAPER, "video": VIDEO}
 
 
@@ -52,13 +53,18 @@ class GrammarPlanner:
         "Nothing in the picture was found for 'dog'."
     """
 
-    def __init__(self, toolset: Toolset = WORKSPACE, *, threshold: float = 0.5) -> None:
+    def __init__(self, toolset: Toolset = WORKSPACE, *, threshold: float = DEFAULT_THRESHOLD) -> None:
         needed = _NEEDED_TOOLSETS[toolset.prompt].tools
         if missing := [tool.name for tool in needed if tool not in toolset.tools]:
             raise ValueError(f"the grammar needs the tool {missing[0]!r}, which toolset {toolset.name!r} has not")
         unlisted = UNLISTED[toolset.prompt]
         self.toolset = replace(toolset, unlisted=unlisted) if unlisted else toolset
         self.threshold = threshold
+
+    @property
+    def settings(self) -> dict[str, float]:
+        """What it was made with beside its toolset, where that is not the default: runs that differ in it differ."""
+        return {} if self.threshold == DEFAULT_THRESHOLD else {"threshold": self.threshold}
 
     def decide(self, episode: Episode) -> Decision:
         """Return the first move of the plan that the episode has not seen yet.
@@ -130,7 +136,7 @@ class GrammarPlanner:
             move = moves.send(episode)
 
 
-def load_grammar_planner(spec: str, *, toolset: Toolset, threshold: float = 0.5) -> GrammarPlanner:
+def load_grammar_planner(spec: str, *, toolset: Toolset, threshold: float = DEFAULT_THRESHOLD) -> GrammarPlanner:
     """Load the grammar planner by its name: the entry point `grammar`.
 
     Args:

@@ -260,5 +260,5 @@ def test_a_file_that_is_no_list_is_told_what_is_expected(folder):
     (folder / "list.csv").write_text("image,query\na.png,the cup\n", encoding="utf-8")
     with pytest.raises(DatasetError, match=r"list.csv is a file; expected a folder, or a file that ends in .jsonl"):
         load_dataset("own", folder / "list.csv", "all")
-    with pytest.raises(DatasetError, match="nowhere.jsonl cannot be read"):
+    with pytest.raises(DatasetError, match=r"nowhere\.jsonl cannot be read"):
         load_dataset("own", folder / "nowhere.jsonl", "all")
