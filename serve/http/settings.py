@@ -52,6 +52,8 @@ class ServeSettings:
     """Seconds that the head of a request may take to arrive."""
     body_seconds: float = 60.0
     """Seconds that a whole body may take to arrive."""
+    max_connections: int | None = None
+    """Open connections, above which idle ones are closed; None for as many as the system lets the process have."""
     numbers_answers: bool = True
     """Whether answers have the header `x-request-id`; False behind a server that adds it itself, as Ray Serve does."""
     slot: Slot | None = None

@@ -76,6 +76,12 @@ def ask_server(port: int, path: str, body: bytes | dict[str, Any] | None = None,
             return error.code, json.load(error)
 
 
+def read_request_ids(port: int) -> list[str]:
+    """The numbers that an answer has in its head."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/health") as answer:
+        return answer.headers.get_all("x-request-id") or []
+
+
 def test_the_file_of_the_page_serves_behind_ray(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keep_part: KeepPart
 ) -> None:
@@ -89,6 +95,7 @@ def test_the_file_of_the_page_serves_behind_ray(
         ray_serve.run(server.bind())
         seconds = round(time.perf_counter() - started, 1)
         assert ask_server(port, "/health") == (200, {"status": "ok"})
+        assert len(read_request_ids(port)) == 1
         while (ready := ask_server(port, "/ready"))[1].get("error", {}).get("code") == "loading":
             time.sleep(0.05)  # the lifespan's start loads the grammar
         assert ready == (200, {"status": "ready"})

@@ -19,6 +19,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from sam3_tool.system.interruptions import SIGNALS
 from serve.http.settings import ServeSettings
 
+MOST_CONNECTIONS = 10_000
+NEEDED_FILES = 128
+"""Of weights, logs, jobs, uploads and connections to elsewhere."""
 KEEP_ALIVE_SECONDS = 75
 """How long a connection may be unused: longer than the minute after which common balancers give it up themselves."""
 
@@ -29,26 +32,53 @@ def start_logging() -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
 
 
-class TimedProtocol(H11Protocol):
-    """Uvicorn's HTTP/1.1, which ends connections whose client does not get as far as a request."""
+def count_free_descriptors() -> int:
+    """Return how many connections there can be: as many as the system allows files, without those that are needed."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return MOST_CONNECTIONS
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if allowed == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return min(MOST_CONNECTIONS, max(allowed // 4, allowed - NEEDED_FILES))
 
-    def __init__(self, *arguments: Any, head_seconds: float, **options: Any) -> None:
+
+class TimedProtocol(H11Protocol):
+    """Uvicorn's HTTP/1.1, which ends connections whose client does not get as far as a request.
+
+    Where there are as many connections as the system lets this process have, an idle one makes room for each further
+    one: else nobody could connect any more as long as somebody holds enough of them.
+    """
+
+    def __init__(self, *arguments: Any, head_seconds: float, most: int, **options: Any) -> None:
         """Make the protocol of one connection.
 
         Args:
             arguments: Of uvicorn's.
             head_seconds: How long the head of a request may take, from the beginning of the connection or from its
                 first byte.
+            most: How many connections there may be before idle ones are closed.
             options: Of uvicorn's.
         """
         super().__init__(*arguments, **options)
-        self._head_seconds = head_seconds
+        self._head_seconds, self._most = head_seconds, most
         self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give the first request its time."""
+        """Give the first request its time, and make room if there is none."""
         super().connection_made(transport)
         self._head_timer = self.loop.call_later(self._head_seconds, transport.close)
+        if len(self.connections) > self._most:
+            others = (other for other in self.connections if other is not self and isinstance(other, TimedProtocol))
+            if (idle := next((other for other in others if other.is_idle), None)) is not None:
+                idle.transport.close()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is being answered, and the connection is not about to be closed."""
+        is_answered = self.cycle is None or self.cycle.response_complete
+        return is_answered and not self.transport.is_closing()
 
     def data_received(self, data: bytes) -> None:
         """Stop the clock when a request has begun; and start it at the first byte of the next one."""
@@ -95,7 +125,9 @@ class DrainingServer(uvicorn.Server):
         self._services: Drainable = app.state.services
         self._stop_at: float | None = None
         settings = self._services.settings
-        protocol: Any = partial(TimedProtocol, head_seconds=settings.head_seconds)  # which is called like a class
+        most = settings.max_connections or count_free_descriptors()
+        # which is called like a class
+        protocol: Any = partial(TimedProtocol, head_seconds=settings.head_seconds, most=most)
         super().__init__(
             uvicorn.Config(
                 app,

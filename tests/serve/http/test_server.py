@@ -7,7 +7,8 @@ import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
+from select import select
 from time import sleep
 from urllib.parse import urlsplit
 
@@ -174,6 +175,17 @@ def exchange_bytes(address: str, sent: bytes, *, end: bool = False) -> bytes:
             while part := connection.recv(2**16):
                 received += part
         return received
+
+
+def test_idle_connections_make_room_for_whoever_asks(sam3: Sam3) -> None:
+    with serve_in_thread(create_app(ServeSettings(max_connections=3), sam3)) as address, ExitStack() as stack:
+        url = urlsplit(address)
+        idle = [stack.enter_context(socket.create_connection((url.hostname, url.port), timeout=60)) for _ in range(3)]
+        for _ in range(5):
+            assert ask(address, "GET", "/health")[0] == 200
+        closed = [connection for connection in idle if select([connection], [], [], 0)[0]]
+        assert closed
+        assert [connection.recv(1) for connection in closed] == [b""] * len(closed)
 
 
 def test_who_is_still_sending_too_much_gets_the_answer_and_no_reset(sam3: Sam3) -> None:
