@@ -522,9 +522,9 @@ def strategies() -> str:
 
 def _strategy_table(study: str) -> str:
     profiles = read_study(study)["profiles"]
-    ways = next(iter(profiles.values()))
+    ways = dict.fromkeys(way for rows in profiles.values() for way in rows)
     head = ["way of planning", *(f"{name}: {what}" for name in profiles for what in ("gIoU", "lead", "tokens"))]
-    rows = [[way, *(cell for rows in profiles.values() for cell in _strategy_cells(rows[way]))] for way in ways]
+    rows = [[way, *(cell for rows in profiles.values() for cell in _strategy_cells(rows.get(way)))] for way in ways]
     return table(head, rows)
 
 
@@ -548,7 +548,9 @@ def _sensitivity_cells(by_name: Mapping[str, Any]) -> Iterator[str]:
         yield f"{best['tokens']:,} of {baseline['tokens']:,}"
 
 
-def _strategy_cells(row: Mapping[str, Any]) -> list[str]:
+def _strategy_cells(row: Mapping[str, Any] | None) -> list[str]:
+    if row is None:  # not measured
+        return [""] * 3
     value, low, high = row["giou"]
     return [f"{value:.1f} ({low:.1f} to {high:.1f})", _signed_interval(row["lead"]), f"{row['tokens']:,}"]
 

@@ -16,9 +16,11 @@ from typing import Any
 import numpy as np
 
 from agent import Episode, GrammarPlanner, Planner, Task, run
+from agent.core.errors import PlannerError
 from agent.planners.chat.planner import ChatPlanner
 from agent.planners.strategies.options import Strategies
 from agent.planners.strategies.planner import StrategyPlanner
+from agent.planners.strategies.thesaurus import load_thesaurus
 from agent.tools import PAPER
 from evals.metrics.reasonseg import count_pixels
 from evals.reports.tables import format_columns
@@ -36,6 +38,7 @@ ALL = "hypotheses,second-looks,working-mask"
 WAYS = (
     *(BASELINE, "workspace", "short-questions", "hypotheses", "second-looks", "working-mask"),
     *("hypotheses,second-looks", "hypotheses,working-mask", ALL, f"{ALL},stop-rule"),
+    *(f"{ALL},tournament", f"{ALL},thesaurus"),
 )
 READABLE_WAYS = ("grammar", BASELINE, ALL, "router", f"{ALL},router")
 LIMITS = (1000, 1500, 2000, 2500, 3000, 4000, 5000, 6000, 8000, 12000)
@@ -67,6 +70,16 @@ class AnsweredSample:
     """IoU under each of `LIMITS`."""
     spent: tuple[int, ...]
     """Tokens of prompts under each of `LIMITS`."""
+
+
+def list_ways(*, readable: bool) -> list[str]:
+    """List the ways that can be measured here: 'thesaurus' needs WordNet, which a system package brings."""
+    every = READABLE_WAYS if readable else WAYS
+    try:
+        load_thesaurus()
+    except PlannerError:
+        return [way for way in every if "thesaurus" not in way]
+    return [*every]
 
 
 def build_planner(way: str, model: SimulatedModel) -> Planner:
@@ -208,11 +221,14 @@ def main(words: Sequence[str] | None = None) -> None:
         print(json.dumps(kept["sensitivity"], indent=1))
     else:
         every = READABLE_WAYS if options.readable else WAYS
+        measured = options.ways or list_ways(readable=options.readable)
+        if left_out := {*every} - {*measured} if not options.ways else set():
+            print(f"{', '.join(left_out)}: left out, for WordNet is not installed (apt install wordnet-base)")
         kept["assumed"] = asdict(Profile("assumed"))
         if options.ways and options.out and options.out.exists():
             kept = json.loads(options.out.read_text(encoding="utf-8"))
         profiles = {name: profile for name, profile in load_profiles().items() if name in (options.profiles or (name,))}
-        for name, way, summary in measure_ways(samples, profiles, options.ways or every):
+        for name, way, summary in measure_ways(samples, profiles, measured):
             rows = {**kept["profiles"].get(name, {}), way: summary}
             kept["profiles"][name] = {way: rows[way] for way in (*every, *rows) if way in rows}
             print(f"{name}: {way}: {_format_interval(summary['giou'])}, {summary['tokens']} tokens", flush=True)

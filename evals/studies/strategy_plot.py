@@ -9,7 +9,7 @@ PANEL_WIDTH, PANEL_HEIGHT, MARGIN = 380, 300, 52
 LEGEND_ROW = 18
 COLORS = (
     *("#222222", "#8c564b", "#7f7f7f", "#1f77b4", "#ff7f0e", "#2ca02c"),
-    *("#9467bd", "#17becf", "#d62728", "#e377c2"),
+    *("#9467bd", "#17becf", "#d62728", "#e377c2", "#bcbd22", "#000080"),
 )
 MOST_TOKENS = 10_000
 GIOUS = (40.0, 90.0)

@@ -21,6 +21,7 @@ from evals.studies.strategies import (
     answer_samples,
     build_planner,
     format_way_table,
+    list_ways,
     measure_episode,
     measure_ways,
     summarize_way,
@@ -75,13 +76,16 @@ def test_the_command_writes_numbers_and_a_plot(tmp_path, capsys):
     assert "simulated" in capsys.readouterr().out
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["simulation"] is True
-    assert list(found["profiles"]["7B"]) == list(WAYS)
+    assert list(found["profiles"]["7B"]) == list_ways(readable=False)
+    assert {*WAYS} - {*list_ways(readable=False)} <= {f"{ALL},thesaurus"}
     assert (tmp_path / "found.svg").exists()
 
 
 def test_the_committed_numbers_are_of_the_committed_profiles_and_ways():
     found = json.loads((RESULTS / "strategies.json").read_text())
     assert list(found["profiles"]) == list(load_profiles())
-    assert all(list(rows) == list(WAYS) for rows in found["profiles"].values())
+    assert list(found["profiles"]["frontier"]) == list(WAYS)
+    unmeasured = {(who, way) for who, rows in found["profiles"].items() for way in {*WAYS} - {*rows}}
+    assert unmeasured <= {("7B", f"{ALL},thesaurus")}, "as the page says"
     assumed = Profile("assumed")
     assert found["assumed"] == {name: getattr(assumed, name) for name in found["assumed"]}
