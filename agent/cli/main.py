@@ -6,6 +6,7 @@ Whatever is slow to import is imported inside the function that needs it, so tha
 import gc
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from agent.cli.loading import freeze_and_enable_gc
 from agent.cli.models import list_models
 from agent.cli.segment import segment
 from agent.cli.terminal.console import FAILURE, print_table, report_user_errors
+from agent.cli.terminal.ending import end_at_once
 from agent.cli.terminal.signals import raise_terminations
 from agent.cli.terminal.streams import prepare_streams, print_line
 from sam3_tool.plugins import find_plugins, load_plugin
@@ -56,6 +58,11 @@ app = typer.Typer(
 
 def main(words: Sequence[str] | None = None) -> None:
     """The installed `sam3-agent` program. `words`: its arguments, those of the process when left out."""
+    with end_at_once() if words is None else nullcontext():
+        _run_app(words)
+
+
+def _run_app(words: Sequence[str] | None) -> None:
     gc.disable()  # a third of a cold start was the search for garbage among what is imported
     try:
         with report_user_errors(), raise_terminations(), prepare_streams():

@@ -4,7 +4,6 @@ The program that comes out is a process like any other: signals, exit codes, pip
 done itself are its imports and its loading of the embedded network, which take eight seconds of a processor.
 """
 
-import atexit
 import gc
 import json
 import os
@@ -113,18 +112,7 @@ def open_streams() -> None:
     sys.stderr = sys.__stderr__ = TextIOWrapper(raw, encoding, "backslashreplace", line_buffering=True)
 
 
-def leave_quickly(ends: list[SystemExit]) -> None:
-    """Leave out what Python does last: it takes a million objects apart, for a second of a processor."""
-    if ends and isinstance(ends[0].code, int):
-        with suppress(OSError, ValueError):  # where Python will complain
-            sys.stdout.flush()
-            sys.stderr.flush()
-            os._exit(ends[0].code)
-
-
 if __name__ == "__main__":
-    program_ends: list[SystemExit] = []
-    atexit.register(leave_quickly, program_ends)  # the first to be registered is the last to be called
     for module in MODULES:
         import_module(module)
     if NETWORKS in sys.argv:
@@ -135,8 +123,4 @@ if __name__ == "__main__":
     serve_forks(socket.socket(fileno=int(sys.argv[1])))
     from agent.cli.main import main
 
-    try:
-        main()
-    except SystemExit as ended:
-        program_ends.append(ended)
-        raise
+    main()

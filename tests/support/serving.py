@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import wait
 from contextlib import contextmanager
 from io import BytesIO
 from typing import Any
@@ -45,3 +46,11 @@ def serve_in_thread(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
+        _await_loading(app)
+
+
+def _await_loading(app: FastAPI) -> None:
+    """A thread that is in PyTorch's code when the tests' own process ends would make it abort."""
+    loading = app.state.services.sam3.future
+    if loading.running():
+        wait([loading])
