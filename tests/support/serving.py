@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from sam3_tool.network.listening import open_listener
 from serve.http.middleware.drain import DrainingServer
+from serve.http.services import Services
 
 ANNA, BEN = "anna-has-a-long-token", "ben-has-another-token"
 HEIGHT, WIDTH = 48, 64
@@ -51,6 +52,6 @@ def serve_in_thread(app: FastAPI) -> Iterator[str]:
 
 def _await_loading(app: FastAPI) -> None:
     """A thread that is in PyTorch's code when the tests' own process ends would make it abort."""
-    loading = app.state.services.sam3.future
-    if loading.running():
-        wait([loading])
+    services = app.state.services
+    if isinstance(services, Services) and services.sam3.future.running():
+        wait([services.sam3.future])

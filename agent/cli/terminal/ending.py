@@ -8,28 +8,30 @@ called without an active exception".
 import atexit
 import os
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-
-_codes: list[int] = []
 
 
 @contextmanager
 def end_at_once() -> Iterator[None]:
-    """Let the process end with the exit code of a SystemExit that is raised inside, whatever its threads do then."""
+    """End the process with the exit code of a SystemExit that is raised inside, whatever its threads do then.
+
+    A SystemExit with a text ends as usual, for Python itself prints the text.
+    """
     try:
         yield
     except SystemExit as ended:
-        if ended.code is None or isinstance(ended.code, int):  # Python itself prints a text, and later than here
-            _codes.append(ended.code or 0)
+        if ended.code is None or isinstance(ended.code, int):
+            _leave(ended.code or 0)
         raise
 
 
-@atexit.register  # at import: what is registered later runs earlier
-def _leave() -> None:
-    if not _codes:
-        return
+def _leave(code: int) -> None:
+    """Do what Python does first at its end, in its order. Returns where the last words cannot be written."""
+    threading._shutdown()  # type: ignore[attr-defined]  # waits for threads that are no daemons
+    atexit._run_exitfuncs()
     with suppress(OSError, ValueError):  # Python itself complains of what cannot be written
         for stream in filter(None, (sys.stdout, sys.stderr)):
             stream.flush()
-        os._exit(_codes[0])
+        os._exit(code)

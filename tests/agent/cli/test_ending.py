@@ -34,12 +34,13 @@ def test_a_thread_in_pytorch_does_not_change_how_the_program_ends(code, expected
 
 
 CLEANING = """
-import atexit, tempfile
+import atexit, tempfile, threading, time
+atexit.register(print, "what was registered first")
 from agent.cli.terminal.ending import end_at_once
 
 folder = tempfile.TemporaryDirectory()
-atexit.register(print, "cleaned up")
-print(folder.name)
+atexit.register(print, "what was registered later")
+threading.Thread(target=lambda: (time.sleep(0.1), print("a thread"))).start()
 with end_at_once():
     raise SystemExit(5)
 """
@@ -49,5 +50,8 @@ def test_what_cleans_up_has_run_before(tmp_path):
     done = subprocess.run(
         [sys.executable, "-c", CLEANING], capture_output=True, text=True, env={"TMPDIR": str(tmp_path)}, cwd=sys.path[0]
     )
-    assert (done.returncode, done.stdout.splitlines()[1:]) == (5, ["cleaned up"])
+    assert (done.returncode, done.stdout.splitlines()) == (
+        5,
+        ["a thread", "what was registered later", "what was registered first"],
+    )
     assert list(tmp_path.iterdir()) == []
