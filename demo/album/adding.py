@@ -16,7 +16,7 @@ from agent.planners.chat.views import reduce_image
 from agent.sources.opening import VIDEO_SUFFIXES, is_animation
 from demo.album.entries import AlbumEntry
 from demo.album.folder import VisitorFolder
-from demo.keeping.files import open_kept_film, open_kept_photo
+from demo.keeping.files import open_kept_file
 from demo.keeping.parts import take_parts
 from demo.keeping.ways import parse_tree
 from demo.picture.canvas import get_subject_key
@@ -70,12 +70,11 @@ def _build_conversation_entry(path: Path, name: str, folder: VisitorFolder, limi
     """A conversation, with its other ways and the file that it is about where a browser kept it."""
     parts, files = take_parts(path), list[Path]()
     try:
-        if parts.film is not None:
-            conversation, *files = open_kept_film(parts.film, path.read_bytes(), folder, limits)
-        elif parts.photo is not None:
-            conversation, *files = open_kept_photo(parts.photo, path.read_bytes(), folder, limits)
-        else:
+        if parts.held is None:
             conversation = open_conversation(path, limits)
+        else:
+            is_video = parts.film is not None
+            conversation, *files = open_kept_file(parts.held, path.read_bytes(), folder, limits, is_video=is_video)
         tree = parse_tree(parts.ways, conversation, limits)
         files = files or _save_images(conversation, folder)
     except RecordError as error:

@@ -17,7 +17,6 @@ from agent.records.base import first_validation_error
 from demo.album.folder import VisitorFolder
 from demo.requests import PageEvent
 from demo.uploads import Limits, open_image, open_video
-from sam3_tool import Image
 from sam3_tool.errors import RecordError, UserError
 from sam3_tool.system.file_names import sanitize_file_name
 
@@ -78,67 +77,44 @@ def _encode_file(path: Path) -> str:
     return base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def open_kept_film(held: Any, text: bytes, folder: VisitorFolder, limits: Limits) -> tuple[Conversation, Path]:
-    """Open a conversation about a video that a browser kept.
+def open_kept_file(
+    held: Any, text: bytes, folder: VisitorFolder, limits: Limits, *, is_video: bool
+) -> tuple[Conversation, Path]:
+    """Open a conversation about an image or a video that a browser kept.
 
     Args:
-        held: A `KeptFilm`, unchecked.
+        held: A `KeptFilm` or a `KeptPhoto`, unchecked.
         text: The saved conversation, unchecked.
-        folder: Where the file of the video goes.
-        limits: What a video and a conversation may have.
+        folder: Where the file of the image or video goes.
+        limits: What it and a conversation may have.
+        is_video: Which of the two it is.
 
     Returns:
-        The conversation with its video, and the file in the folder.
+        The conversation with its image or video, and the file in the folder.
 
     Raises:
-        RecordError: It is damaged, beyond a limit, or about another video.
+        RecordError: It is damaged, beyond a limit, or about another image or video.
+        ImageError: The image is damaged, or beyond a limit.
         VideoError: The video is damaged, or beyond a limit.
         NoRoomError: The folder is full.
     """
-    with _name_fault("video"):
-        kept = KeptFilm.model_validate(held)
+    kind = "video" if is_video else "image"
+    with _name_fault(kind):
+        kept = (KeptFilm if is_video else KeptPhoto).model_validate(held)
         saved = SavedConversation.model_validate_json(text)
-        content = base64.b64decode(kept.film, validate=True)
-    saved.check_limits("the kept video", max_pixels=None, max_masks=limits.max_masks, max_steps=limits.max_steps)
-
-    def hand_in(path: Path) -> Conversation:
-        video = open_video(path, limits)
-        _check_subject(saved, video.key, "video")
-        begun = Conversation.start_video(video, kept.name)
-        return _unpack(text, begun.image, "video").show_video(video, kept.name)
-
-    return _open_file(content, kept.name, folder, hand_in)
-
-
-def open_kept_photo(held: Any, text: bytes, folder: VisitorFolder, limits: Limits) -> tuple[Conversation, Path]:
-    """Open a conversation about an image that a browser kept.
-
-    Args:
-        held: A `KeptPhoto`, unchecked.
-        text: The saved conversation, unchecked.
-        folder: Where the file of the image goes.
-        limits: What an image and a conversation may have.
-
-    Returns:
-        The conversation with its image, and the file in the folder.
-
-    Raises:
-        RecordError: It is damaged, beyond a limit, or about another image.
-        ImageError: The image is damaged, or beyond a limit.
-        NoRoomError: The folder is full.
-    """
-    with _name_fault("image"):
-        kept = KeptPhoto.model_validate(held)
-        saved = SavedConversation.model_validate_json(text)
-        content = base64.b64decode(kept.photo, validate=True)
+        content = base64.b64decode(kept.film if isinstance(kept, KeptFilm) else kept.photo, validate=True)
+    most_pixels = None if is_video else limits.max_pixels
     saved.check_limits(
-        "the kept image", max_pixels=limits.max_pixels, max_masks=limits.max_masks, max_steps=limits.max_steps
+        f"the kept {kind}", max_pixels=most_pixels, max_masks=limits.max_masks, max_steps=limits.max_steps
     )
 
     def hand_in(path: Path) -> Conversation:
-        image = open_image(path, limits)
-        _check_subject(saved, image.key, "image")
-        return _unpack(text, image, "image")
+        video = open_video(path, limits) if is_video else None
+        image = Conversation.start_video(video, kept.name).image if video else open_image(path, limits)
+        _check_subject(saved, video.key if video else image.key, kind)
+        with _name_fault(kind):
+            conversation = Conversation.unpack(zlib.compress(text, level=1), [image])
+        return conversation.show_video(video, kept.name) if video else conversation
 
     return _open_file(content, kept.name, folder, hand_in)
 
@@ -180,8 +156,3 @@ def _check_subject(saved: SavedConversation, key: str, kind: str) -> None:
     shown = [event for event in saved.events[: saved.cursor] if event.kind == "picture"]
     if not shown or key != (shown[-1].video.key if shown[-1].video else shown[-1].picture):
         raise RecordError(f"the kept {kind} is damaged: its conversation is about another one")
-
-
-def _unpack(text: bytes, image: Image, kind: str) -> Conversation:
-    with _name_fault(kind):
-        return Conversation.unpack(zlib.compress(text, level=1), [image])

