@@ -13,8 +13,9 @@ from agent.core.text.lenient_json import load_mended_json, normalize_identifier,
 
 Fields = Mapping[str, Collection[str]]
 """Name of a tool that is offered, as `normalize_identifier` spells it -> its fields in order."""
-MAX_CALL, MAX_DEPTH, MAX_TRIES = 20_000, 64, 100
-"""Letters of a call with brackets, how deep its brackets may be, and how many places are tried in one text."""
+MAX_TEXT, MAX_CALL, MAX_DEPTH, MAX_TRIES = 50_000, 20_000, 64, 100
+"""Letters of a text that may hold calls, and of a call with brackets; how deep its brackets may be, and how many places
+are tried in one text."""
 
 
 def rewrite_dialects(text: str, offered: Fields) -> str:
@@ -30,7 +31,7 @@ def rewrite_dialects(text: str, offered: Fields) -> str:
         >>> rewrite_dialects('Action: count\nAction Input: {"ids": [1]}', {"count": ["ids"]})
         '<tool_call>{"name": "count", "arguments": {"ids": [1]}}</tool_call>'
     """
-    for rewrite in _REWRITES if offered else ():
+    for rewrite in _REWRITES if offered and len(text) <= MAX_TEXT else ():
         found = rewrite(text, offered)
         if found != text:
             return found
@@ -73,7 +74,8 @@ def _is_offered(name: str, offered: Fields) -> bool:
 # --- tags -------------------------------------------------------------------------------------------------------------
 
 _KEYED = re.compile(
-    r"<tool_call>\s*(?P<name>[\w.-]+)\s*(?P<body>(?:<arg_key>.*?</arg_key>\s*<arg_value>.*?</arg_value>\s*)+)"
+    r"<tool_call>\s*+(?P<name>[\w.-]++)\s*+"
+    r"(?P<body>(?:<arg_key>[^<]*+</arg_key>\s*+<arg_value>(?:(?!</arg_value>).)*+</arg_value>\s*+)++)"
     r"(?:</tool_call>|\Z)",
     re.DOTALL,
 )

@@ -3,6 +3,7 @@
 import pytest
 
 from agent.core.episode import Decision
+from agent.models.call_dialects import rewrite_dialects
 from agent.models.reply_parsing import read_reply
 from agent.tools import WORKSPACE, parse_call
 from agent.tools.toolsets import Answer, Segment
@@ -124,3 +125,10 @@ def test_hostile_text_of_a_dialect_is_read_in_a_moment(unit):
     text = unit * 30_000
     reply = read_reply(text, tools=OFFERED)
     assert len(reply.text) <= len(text)
+
+
+@pytest.mark.parametrize("piece", ["<tool_call>a <arg_key>k</arg_key><arg_value>v</arg_value>", "<tool_call>"])
+def test_calls_that_never_end_are_read_in_a_moment(piece):
+    """A pattern that tries every way to divide them takes longer than anybody waits."""
+    text = piece * 700 + "x"
+    assert rewrite_dialects(text, {"count": ["ids"]}) == text
