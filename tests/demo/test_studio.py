@@ -9,6 +9,12 @@ BOX = """() => {
   const { x, y, width, height } = document.querySelector('.stage .mask').getBBox();
   return [x, y, width, height];
 }"""
+CHANGES = """() => {
+  window.changes = [];
+  new MutationObserver((all) => window.changes.push(...all.map((one) => one.target.className)))
+    .observe(document.querySelector('#work'), { childList: true, subtree: true });
+}"""
+DRAWN = "() => !document.querySelector('.stage .frame').style.transform.includes('scale')"
 WIDTH = "() => document.querySelector('.stage .frame').getBoundingClientRect().width"
 
 
@@ -84,6 +90,25 @@ def test_the_image_is_zoomed_at_the_pointer_and_sharp_where_it_is_seen(visit, tm
     page.keyboard.press("Shift+Digit0")
     assert page.evaluate(WIDTH) == pytest.approx(fit)
     assert visitor.complaints == []
+
+
+def test_a_zoom_stretches_what_is_drawn_and_draws_it_anew_when_it_rests(fruit):
+    page = fruit.page
+    fruit.click(*CHERRY)
+    fruit.sees(masks=1)
+    frame, plate = page.locator(".stage .frame"), page.locator(".stage .plate rect")
+    size, fit = plate.bounding_box(), page.evaluate(WIDTH)
+    page.evaluate(CHANGES)
+    page.mouse.move(*fruit.point(*EMPTY))
+    page.mouse.wheel(0, -200)
+    page.wait_for_function(f"(fit) => ({WIDTH})() > fit", arg=fit)
+    page.wait_for_function(DRAWN)
+    assert page.evaluate("window.changes") == []  # a node that comes or goes makes a browser match all rules again
+    assert frame.evaluate("(frame) => frame.offsetWidth") == pytest.approx(page.evaluate(WIDTH), abs=1)
+    assert page.evaluate(WIDTH) == pytest.approx(fit * np.exp(200 * 0.0016), rel=0.01)
+    assert plate.bounding_box()["width"] == pytest.approx(size["width"], abs=0.1)  # a number keeps its size
+    page.keyboard.press("Shift+Digit0")
+    assert page.evaluate(WIDTH) == pytest.approx(fit)
 
 
 def test_what_is_painted_is_a_mask_that_is_mended_hidden_and_undone(fruit, shoot):

@@ -14,6 +14,13 @@ export function makeNode<K extends keyof HTMLElementTagNameMap>(tag: K, kind = '
   return made;
 }
 
+/** Change the text of a node, and not its children: those make a browser match all rules with `:has` around it again. */
+export function setText(node: Node, text: string): void {
+  const [own, other] = node.childNodes;
+  if (own instanceof Text && !other) own.data = text;
+  else node.textContent = text;
+}
+
 export function limitNumber(value: number, low: number, high: number): number {
   return Math.min(Math.max(value, low), high);
 }

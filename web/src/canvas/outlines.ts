@@ -11,32 +11,18 @@ interface Drawn {
 
 export class OutlineLayer {
   private readonly drawn = new Map<number, Drawn>();
-  /** Pixels of the image per pixel of the screen, for which the numbers are drawn: to ask for it makes the browser lay out. */
-  private scale = 0;
 
-  /** `masks` takes the outlines, `plates` the numbers on top of all of them. */
+  /** `masks` takes the outlines, `plates` the numbers on top of all of them, which keep their size at each zoom. */
   constructor(private readonly viewport: Viewport, readonly masks: SVGElement, private readonly plates: SVGElement) {}
 
   /** Draw these outlines, in this order: later ones lie on top. */
   draw(outlines: Outline[], active: number | null): void {
-    this.scale = this.viewport.scale;
     this.removeOthers(new Set(outlines.map((outline) => outline.id)));
     let last: SVGElement | null = null;
     for (const outline of outlines) {
       const nodes = this.drawn.get(outline.id) ?? this.append(outline);
       this.update(nodes, outline, outline.id === active);
       last = this.putAfter(last, nodes);
-    }
-  }
-
-  /** Make the numbers as large as before on the screen, after the image was zoomed. */
-  updateScale(outlines: Outline[]): void {
-    const { scale } = this.viewport;
-    if (scale === this.scale) return;
-    this.scale = scale;
-    for (const { id, at } of outlines) {
-      const nodes = this.drawn.get(id);
-      if (nodes) setAttributes(nodes.plate, { transform: formatPlace(at, scale) });
     }
   }
 
@@ -54,7 +40,7 @@ export class OutlineLayer {
   private append({ id, color, ink }: Outline): Drawn {
     const rim = appendSvg(this.masks, 'path', {});
     const path = appendSvg(this.masks, 'path', { 'data-id': id });
-    const plate = appendSvg(this.plates, 'g', { class: 'plate' });
+    const plate = appendSvg(this.plates, 'svg', { class: 'plate' });
     const wide = String(id).length * 7.5 + 11;
     appendSvg(plate, 'rect', { x: -wide / 2, y: -9.5, width: wide, height: 19, rx: 9.5, fill: color, stroke: ink });
     appendSvg(plate, 'text', { y: 4.5, fill: ink }, id);
@@ -67,7 +53,7 @@ export class OutlineLayer {
     const kind = active ? ' active' : '', lit = path.classList.contains('lit') ? ' lit' : '';
     setAttributes(rim, { d: outline.path, class: `rim${kind}` });
     setAttributes(path, { d: outline.path, class: `mask${kind}${lit}`, style: `--color:${outline.color}` });
-    setAttributes(plate, { transform: formatPlace(outline.at, this.scale) });
+    setAttributes(plate, { ...this.viewport.toPercent(outline.at) });
     if (plate.firstElementChild) setAttributes(plate.firstElementChild, { fill: outline.color, stroke: outline.ink });
     if (plate.lastElementChild) setAttributes(plate.lastElementChild, { fill: outline.ink });
   }
@@ -89,8 +75,4 @@ export class OutlineLayer {
       this.drawn.delete(id);
     }
   }
-}
-
-export function formatPlace([x, y]: Point, scale: number): string {
-  return `translate(${x} ${y}) scale(${scale})`;
 }

@@ -51,8 +51,14 @@ export class Viewport {
   }
 
   /** Put a node of the frame at a pixel. */
-  placeNode(node: HTMLElement, [x, y]: Point): void {
-    node.style.left = `${x / this.width * 100}%`;
-    node.style.top = `${y / this.height * 100}%`;
+  placeNode(node: HTMLElement, pixel: Point): void {
+    const { x, y } = this.toPercent(pixel);
+    node.style.left = x;
+    node.style.top = y;
+  }
+
+  /** How far a pixel is from the frame's left and upper edge, as shares of its width and height: they hold at each zoom. */
+  toPercent([x, y]: Point): { x: string; y: string } {
+    return { x: `${x / this.width * 100}%`, y: `${y / this.height * 100}%` };
   }
 }

@@ -9,10 +9,15 @@ const MOST_SCALE = 8, MOST_ZOOM = 8;
 const LEAST_SIDE = 16;
 /** Times as large by one press of a key or button. */
 const KEY_STEP = 1.25;
+/** Milliseconds of rest after which the frame is drawn anew at its size, and the factor from which on that does not wait. */
+const REST = 120, MOST_STRETCH = 1.6;
 
 export class Zoom {
   /** Where the frame's left upper corner is in the well, and its width; null while the whole image fits the well. */
   private place: { left: number; top: number; width: number } | null = null;
+  /** Pixels of the screen for which the frame is drawn. While it is zoomed it is stretched, which costs the browser little. */
+  private drawnWidth: number | null = null;
+  private timer = 0;
 
   constructor(private readonly viewport: Viewport, readonly well: HTMLElement, private readonly notice: () => void) {
     new ResizeObserver(() => this.apply(this.place)).observe(well);
@@ -104,14 +109,35 @@ export class Zoom {
       const wide = this.place.width, high = wide * height / width;
       this.place.left = limitEdge(this.place.left, wide, this.well.clientWidth);
       this.place.top = limitEdge(this.place.top, high, this.well.clientHeight);
-      frame.style.width = `${wide}px`;
-      frame.style.transform = `translate(${this.place.left}px, ${this.place.top}px)`;
+      this.stretch(this.place, this.drawnWidth ?? this.fitWidth);
     } else {
+      this.drawnWidth = null;
       frame.style.width = frame.style.transform = '';
     }
     this.well.dataset.zoomed = this.place ? 'yes' : 'no';
     this.notice();
   }
+
+  /** Show a frame that is drawn for a width at its place, and draw it anew when the zoom rests or has gone far. */
+  private stretch({ left, top, width }: NonNullable<Zoom['place']>, drawn: number): void {
+    const factor = width / drawn, { style } = this.viewport.frame;
+    clearTimeout(this.timer);
+    if (factor === 1 || Math.max(factor, 1 / factor) > MOST_STRETCH) {
+      this.drawnWidth = width;
+      style.width = `${width}px`;
+      style.transform = `translate(${alignPixel(left)}px, ${alignPixel(top)}px)`;
+    } else {
+      this.drawnWidth = drawn;
+      style.width = `${drawn}px`;
+      style.transform = `translate(${left}px, ${top}px) scale(${factor})`;
+      this.timer = window.setTimeout(() => { if (this.place) this.stretch(this.place, this.place.width); }, REST);
+    }
+  }
+}
+
+/** The nearest place between two pixels of the screen: an image that lies across them is blurred. */
+function alignPixel(place: number): number {
+  return Math.round(place * devicePixelRatio) / devicePixelRatio;
 }
 
 /** Where an axis of the image begins: never with room beside the image while it is larger than the well. */

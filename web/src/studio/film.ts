@@ -1,5 +1,5 @@
 // Plays a video frame by frame, and shows in which of its frames each object is.
-import { findNode, limitNumber, makeNode } from '../dom.ts';
+import { findNode, limitNumber, makeNode, setText } from '../dom.ts';
 import type { StudioState } from './state.ts';
 import type { MaskRow, Subject } from './types.ts';
 
@@ -69,7 +69,7 @@ export class FilmPlayer {
     const edges = film.edges, whole = edges.at(-1)!, start = edges[moment]!;
     if (document.activeElement !== this.scrub || Number(this.scrub.value) !== moment) this.scrub.value = String(moment);
     this.scrub.setAttribute('aria-valuetext', `${formatTime(start)}, frame ${moment + 1} of ${this.count}`);
-    findNode(this.root, '.clock').textContent = `${formatTime(start)} / ${formatTime(whole)}`;
+    setText(findNode(this.root, '.clock'), `${formatTime(start)} / ${formatTime(whole)}`);
     const chosen = this.state.listChosen();
     const key = chosen.map((mask) => `${mask.id}:${mask.spans?.join()}`).join(' ') + active;
     if (this.bars.dataset.key !== key) {

@@ -1,5 +1,5 @@
 // The bars about the image: which buttons can be pressed, the chosen object, and the hint.
-import { findNode } from '../dom.ts';
+import { findNode, setText } from '../dom.ts';
 import { EDITING, HINTS } from './modes.ts';
 import type { Studio } from './studio.ts';
 
@@ -31,7 +31,7 @@ export class Panels {
     bar.hidden = !mask && !this.studio.state.object.fresh && !this.studio.drawing.isBrush;
     const chip = findNode(bar, '.chip');
     chip.hidden = !mask;
-    chip.textContent = mask ? String(mask.id) : '';
+    setText(chip, mask ? String(mask.id) : '');
     chip.style.background = mask?.color ?? '';
     chip.style.color = mask?.ink ?? '';
     for (const one of bar.querySelectorAll<HTMLElement>('.of-mask')) one.hidden = !mask;
@@ -41,14 +41,14 @@ export class Panels {
     const hidden = findNode<HTMLButtonElement>(this.studio.stage, '[data-do=reveal]'), count = this.studio.state.hidden.size;
     hidden.hidden = count === 0;
     hidden.textContent = `Show ${count} hidden`;
-    findNode(bar, '.name').textContent = mask ? mask.phrase : 'New object';
+    setText(findNode(bar, '.name'), mask ? mask.phrase : 'New object');
   }
 
   drawHint(): void {
     const { value, note, corner } = this.studio.state, hint = findNode(this.studio.stage, '.hint');
     const own = corner ? 'Now the opposite corner.' : this.studio.state.merging ? 'Click the mask that belongs to it.' : HINTS[this.studio.mode];
-    hint.textContent = value.busy ? value.progress : note || own;
+    setText(hint, value.busy ? value.progress : note || own);
     hint.classList.toggle('refused', Boolean(note) && !value.busy);
-    findNode(this.studio.stage, '.threshold output').textContent = this.studio.state.threshold.toFixed(2);
+    setText(findNode(this.studio.stage, '.threshold output'), this.studio.state.threshold.toFixed(2));
   }
 }

@@ -6,7 +6,7 @@ import type { Tile } from '../canvas/tiles.ts';
 import { Viewport } from '../canvas/viewport.ts';
 import { Zoom } from '../canvas/zoom.ts';
 import { getActiveClass } from '../active_class.ts';
-import { findNode } from '../dom.ts';
+import { findNode, setText } from '../dom.ts';
 import type { Host } from '../gradio.ts';
 import { recallSession } from '../tab_store.ts';
 import { ClickTool } from './tools/clicks.ts';
@@ -66,8 +66,8 @@ export class Studio {
     this.viewport = new Viewport(this.frame);
     this.zoom = new Zoom(this.viewport, findNode(element, '.well'), () => this.drawZoom());
     this.tiles = new TileLayer(this.viewport, this.zoom, findNode(element, '.tiles'), IMAGE_SIDE, (tile) => this.loadTile(tile));
-    this.outlines = new OutlineLayer(this.viewport, findNode(element, 'svg.masks'), findNode(element, 'svg.marks .plates'));
-    this.marks = new MarkLayer(this.viewport, findNode(element, 'svg.marks .points'));
+    this.outlines = new OutlineLayer(this.viewport, findNode(element, 'svg.masks'), findNode(element, 'svg.pins .plates'));
+    this.marks = new MarkLayer(this.viewport, findNode(element, 'svg.pins .points'), findNode(element, 'svg.marks .bands'));
     this.film = new FilmPlayer(element, this.state, () => this.draw());
     this.question = new BoxQuestion(this);
     this.preview = new Preview(this);
@@ -104,7 +104,7 @@ export class Studio {
     this.viewport.setImageSize(value.width, value.height);
     if (has && subject && this.photo.dataset.key !== value.key) this.showSubject(subject);
     this.stage.dataset.medium = has && value.film ? 'video' : 'image';
-    for (const layer of this.frame.querySelectorAll(':scope > svg'))
+    for (const layer of this.frame.querySelectorAll(':scope > svg:not(.pins)'))
       layer.setAttribute('viewBox', `0 0 ${Math.max(1, value.width)} ${Math.max(1, value.height)}`);
     this.showThreshold();
     this.describe(has);
@@ -191,11 +191,9 @@ export class Studio {
   private drawZoom(): void {
     if (!this.viewport.width) return;
     const percent = this.zoom.scale * 100;
-    findNode(this.stage, '.percent').textContent = `${percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`;
+    setText(findNode(this.stage, '.percent'), `${percent < 10 ? percent.toFixed(1) : Math.round(percent)} %`);
     findNode<HTMLButtonElement>(this.stage, '[data-do=fit]').disabled = this.zoom.isFit;
     this.zoom.well.dataset.magnified = this.zoom.scale >= MAGNIFIED ? 'yes' : 'no';
-    this.outlines.updateScale(this.state.listShown());
-    this.drawMarks();
     this.tiles.update();
   }
 
@@ -236,13 +234,13 @@ export class Studio {
 
   showTip(at: Point): void {
     const tip = findNode(this.stage, '.tip'), over = this.state.findMask(this.outlines.findIdAt(at));
-    tip.textContent = over ? `${over.id} · ${over.phrase} · ${over.score.toFixed(2)}` : '';
+    setText(tip, over ? `${over.id} · ${over.phrase} · ${over.score.toFixed(2)}` : '');
     this.viewport.placeNode(tip, at);
     this.highlight(over?.id ?? null);
   }
 
   hideTip(): void {
-    findNode(this.stage, '.tip').textContent = '';
+    setText(findNode(this.stage, '.tip'), '');
     this.highlight(null);
   }
 

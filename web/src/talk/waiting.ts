@@ -1,5 +1,5 @@
 // What is under way: in words, with seconds, and the thought of the language model while it comes.
-import { makeNode } from '../dom.ts';
+import { makeNode, setText } from '../dom.ts';
 import type { Pending } from './types.ts';
 
 export class WaitingLine {
@@ -37,7 +37,7 @@ export class WaitingLine {
     this.say(pending.title);
     const { thought } = pending;
     if (!thought) return this.clear();
-    this.words.textContent = (thought.reply === this.reply ? this.text.slice(0, thought.from) : '') + thought.text;
+    setText(this.words, (thought.reply === this.reply ? this.text.slice(0, thought.from) : '') + thought.text);
     this.reply = thought.reply;
     this.thought.hidden = false;
     this.words.scrollTop = this.words.scrollHeight;
@@ -56,7 +56,7 @@ export class WaitingLine {
 
   tick(): void {
     const seconds = Math.round((performance.now() - this.since) / 1000);
-    this.clock.textContent = seconds > 0 ? ` ${seconds} s` : '';
+    setText(this.clock, seconds > 0 ? ` ${seconds} s` : '');
   }
 
   private clear(): void {
