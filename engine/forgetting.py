@@ -3,6 +3,7 @@
 import json
 import os
 from contextlib import closing, suppress
+from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,8 @@ from typing import Any
 from engine.errors import EngineError
 from engine.phrases.phrase_log import forget_sources
 from engine.review.queue.review_queue import ReviewQueue
-from engine.store.files import find_files, remove_unread_file
+from engine.store.files import find_files, list_image_paths, remove_unread_file
+from engine.store.folder import remove_copies
 from engine.store.forgetting import Removal
 from engine.store.store import EngineStore
 from sam3_tool.system.files import write_atomically
@@ -29,16 +31,17 @@ def forget_image(store: EngineStore, named: str) -> Removal:
         named: The image's key or the first letters of it, its file, or the file's name if no other image has it.
 
     Returns:
-        What was removed. The image file itself is not the engine's, and stays.
+        What was removed. Image files are not the engine's, and stay, but for copies in its own folder.
 
     Raises:
         EngineError: There is no such image, there are several, or nothing can be written.
     """
     key, unread = find_named_image(store, named)
     if not key:
+        paths = tuple(path for _, path in unread)
         for number, path in unread:
             remove_unread_file(store.database, number, _hash_file(path))
-        return Removal("", tuple(path for _, path in unread))
+        return Removal("", paths, copies=remove_copies(store.folder, paths))
     pairs = {pair.key for pair in store.pairs(image=key)}
     if (store.folder / QUEUE_FILE).exists():
         with closing(ReviewQueue(store.folder / QUEUE_FILE)) as queue:
@@ -46,7 +49,10 @@ def forget_image(store: EngineStore, named: str) -> Removal:
     for path in sorted(store.folder.glob("*.jsonl")):
         _remove_lines(path, {key, *pairs})
     forget_sources(store, key)
-    return store.forget(key)  # last, so that the same command again goes on where this one was killed
+    copies = remove_copies(store.folder, list_image_paths(store.database, key))
+    return replace(
+        store.forget(key), copies=copies
+    )  # last, so that the same command again goes on where this one was killed
 
 
 def find_named_image(store: EngineStore, named: str) -> tuple[str, list[tuple[int, Path]]]:

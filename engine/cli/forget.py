@@ -20,7 +20,8 @@ def forget_engine_image(
 ) -> None:
     """Remove IMAGE from the data engine in FOLDER: its pairs, its masks, and all that was said of it.
 
-    A hash stays, so that the image never comes back. The image file is not the engine's, and stays where it is.
+    A hash stays, so that the image never comes back. The image file is not the engine's, and stays where it is; a copy
+    of an image that lay in an archive is removed.
     """
     interrupted = "it may be forgotten only in part; the same command again goes on"
     with report_user_errors(interrupted=interrupted), require_extra("parquet", "pyarrow"):
@@ -30,11 +31,11 @@ def forget_engine_image(
 
         with EngineStore.open(folder) as store, defer_interruptions():
             removal = forget_image(store, image)
-    print_line(describe_removal(removal))
+    print_line(describe_removal(removal, folder))
 
 
-def describe_removal(removal: "Removal") -> str:
-    """Say what was removed."""
+def describe_removal(removal: "Removal", folder: Path) -> str:
+    """Say what was removed from the engine in a folder."""
     name = escape_unprintable(", ".join(map(str, removal.files)))
     if not removal.image:
         return f"{name}: forgotten; nothing was known of it, for it holds no image that could be read"
@@ -43,4 +44,8 @@ def describe_removal(removal: "Removal") -> str:
         f" {removal.entries:,} judgements and corrections"
     )
     alike = f". Near-duplicates of it are other images and stay: {', '.join(removal.alike)}" if removal.alike else ""
-    return f"{said}. The file itself is still there{alike}"
+    stays = "The file itself is still there"
+    if removal.copies:
+        name = escape_unprintable(removal.copies[0].relative_to(folder.absolute()).parts[1])
+        stays = f"Its copy in the engine is removed; {name}, where it came from, still holds it"
+    return f"{said}. {stays}{alike}"

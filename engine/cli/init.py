@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import typer
 
 from agent.cli.options.path_parameters import path_argument, path_option
-from agent.cli.terminal.console import print_notes, report_user_errors, require_extra
+from agent.cli.terminal.console import print_notes, report_user_errors, require_extra, show_progress
 from agent.cli.terminal.streams import print_line
+from agent.core.errors import UsageError
 from sam3_tool.system.file_names import escape_unprintable
 
 
@@ -15,7 +16,9 @@ def init_engine(
     folder: Annotated[Path, path_argument(help="Folder of the data engine.")],
     images: Annotated[
         Path | None,
-        path_option(help="A folder with images, also in folders in it; one image; or a list of paths (.txt)."),
+        path_option(
+            help="A folder with images, also in folders in it; one image; a list of paths (.txt); tars; parquet files."
+        ),
     ] = None,
     phrases: Annotated[
         str | None, typer.Option(help="A file with a phrase on each line, or phrases with commas: 'cat, dog'.")
@@ -38,6 +41,10 @@ def init_engine(
         str | None, typer.Option(help="Where the images come from (default: the folder within --images).")
     ] = None,
     licence: Annotated[str, typer.Option(help="Licence of the images, e.g. CC-BY-4.0; it goes into exports.")] = "",
+    column: Annotated[str, typer.Option(help="The column of parquet files that holds the images.")] = "image",
+    max_copied_gb: Annotated[
+        float, typer.Option(help="Copy no more GB of images that lie packed in tars or parquet files.")
+    ] = 100.0,
     split_by: Annotated[
         Literal["group", "source"] | None,
         typer.Option(help="What is never split between train, val and test (default: group, the near-duplicates)."),
@@ -45,12 +52,15 @@ def init_engine(
 ) -> None:
     """Begin a data engine in FOLDER, or add to the one that is there. Nothing is computed yet: `engine run` does that.
 
-    Texts are copied into FOLDER; images stay where they are.
+    Texts are copied into FOLDER, and so are images that lie packed in tars or parquet files; all others stay where they
+    are.
     """
     with (
         report_user_errors(interrupted="the same command again begins or adds it"),
         require_extra("parquet", "pyarrow"),
     ):
+        if not 0 < max_copied_gb < float("inf"):
+            raise UsageError(f"--max-copied-gb takes a number above 0, e.g. 100, got {max_copied_gb:g}")
         from annotate.questions import read_phrases
         from engine.project.beginning import Materials, begin_engine
         from engine.project.rules import clean_list, load_engine_rules
@@ -68,8 +78,11 @@ def init_engine(
             source=source,
             licence=licence,
             split_by=split_by,
+            column=column,
+            max_copied_gb=max_copied_gb,
         )
-        added = begin_engine(folder, materials)
+        with show_progress() as display:
+            added = begin_engine(folder, materials, on_progress=display.show_status)
         with EngineStore.open(folder, read_only=True) as store:
             dropped = clean_list(wanted, load_engine_rules(store)).dropped
             has_phrases = bool(store.read_settings().phrases) or alt_text is not None

@@ -2,14 +2,16 @@
 
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from engine.errors import EngineError
 from engine.phrases.ontology_files import GENERATED_WORLD, load_ontology
 from engine.phrases.word_lists import read_block_list, read_groundable_words
 from engine.project.image_files import NamedImages, add_images, list_images
+from engine.project.packed_images import MAX_COPIED_GB, PackedCopier, check_size, is_packed
 from engine.project.texts import read_alt_texts
 from engine.store.folder import DATABASE_FILE, describe_os_error
 from engine.store.settings import EngineSettings, read_withdrawn_phrases, write_withdrawn_phrases
@@ -28,7 +30,7 @@ class Materials:
     """
 
     images: Path | None = None
-    """A folder, one image, or a list of paths."""
+    """A folder, one image, a list of paths, or images that are packed in tars or parquet files."""
     phrases: tuple[str, ...] = ()
     ontology: str | None = None
     """A file, or "generated-world"."""
@@ -44,6 +46,10 @@ class Materials:
     """Of the images."""
     split_by: str | None = None
     """See `EngineSettings`."""
+    column: str = "image"
+    """Of parquet files, with the images."""
+    max_copied_gb: float = MAX_COPIED_GB
+    """Of images that lie packed in tars or parquet files, and are copied."""
 
 
 @dataclass(frozen=True)
@@ -63,20 +69,24 @@ class Addition:
     """What was passed over."""
 
 
-def begin_engine(folder: Path, materials: Materials) -> Addition:
+def begin_engine(
+    folder: Path, materials: Materials, *, on_progress: Callable[[str], None] = lambda text: None
+) -> Addition:
     """Begin a data engine in a folder, or add to the one that is there.
 
     Args:
         folder: Its folder; a new one must be empty or not there yet.
         materials: What to label.
+        on_progress: Is told how many packed images are copied.
 
     Returns:
         What is new. Images that are listed already get the licence and the alternative texts that are said now.
 
     Raises:
-        UserError: Something of it cannot be read; then nothing was begun or added.
+        UserError: Something of it cannot be read; then nothing was begun or added. Packed images that cannot all be
+            copied leave an engine without them, and what is copied is kept for the same call again.
     """
-    is_new = not (folder / DATABASE_FILE).exists()
+    is_new, copy_notes = not (folder / DATABASE_FILE).exists(), list[str]()
     if is_new and materials.images is None:
         raise EngineError(f"{folder} is to be begun without images; say where they lie: --images FOLDER")
     images = _name_images(materials, folder)
@@ -86,12 +96,16 @@ def begin_engine(folder: Path, materials: Materials) -> Addition:
         _check_splits(store, before, materials)
         settings = _merge_settings(before, materials)
         _copy_texts(folder, materials, settings)
+        if images is not None and is_packed(images.listing):
+            copier = PackedCopier(store, images.listing, images.max_bytes, on_progress)
+            images = replace(images, copies=copier.copy_images())
+            copy_notes = copier.notes
         with store.database.write():
             added, notes = (0, []) if images is None else add_images(store.database, images)
             store.write_settings(settings)
             withdrawn = _withdraw_phrases(store, materials.blocked)
     new_phrases = len(settings.phrases) - len(before.phrases)
-    return Addition(is_new, added, new_phrases, (*notes, *withdrawn))
+    return Addition(is_new, added, new_phrases, (*notes, *copy_notes, *withdrawn))
 
 
 def _name_images(materials: Materials, folder: Path) -> NamedImages | None:
@@ -102,7 +116,12 @@ def _name_images(materials: Materials, folder: Path) -> NamedImages | None:
             raise EngineError(f"{option} says something of images; name those that it is about, too: --images FOLDER")
         return None
     texts = None if materials.alt_text is None else read_alt_texts(materials.alt_text)
-    return NamedImages(list_images(materials.images, folder), materials.source, materials.licence, texts)
+    listing, max_bytes = (
+        list_images(materials.images, folder, column=materials.column),
+        round(1e9 * materials.max_copied_gb),
+    )
+    check_size(listing, max_bytes)
+    return NamedImages(listing, materials.source, materials.licence, texts, max_bytes=max_bytes)
 
 
 def _withdraw_phrases(store: EngineStore, blocked: Path | None) -> list[str]:

@@ -1,7 +1,7 @@
 """The image files that a person names, and what that person says of them: source, licence, alternative text."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ from annotate.sources.files import FileReader
 from annotate.sources.lists import ListReader
 from annotate.sources.opening import SourceOptions, open_source
 from engine.errors import EngineError
+from engine.project.packed_images import MAX_COPIED_GB, CopiedImage
 from engine.project.texts import find_alt_text
 from engine.store.database import EngineDatabase
 from engine.store.files import NewFile, add_files, count_other_sources, to_text, update_descriptions
@@ -26,46 +27,51 @@ class NamedImages:
     """Of all of them; "" where nothing is said."""
     alt_texts: Mapping[str, str] | None = None
     """By path within the folder, or by name; None where no file of them was given."""
+    copies: Sequence[CopiedImage] = ()
+    """Of images that are packed, once they are copied."""
+    max_bytes: int = round(1e9 * MAX_COPIED_GB)
+    """Of packed images that are copied."""
 
     def build_files(self) -> Iterator[NewFile]:
         """Yield the files in the order of their names."""
-        reader, texts = self.listing.reader, self.alt_texts or {}
-        assert isinstance(reader, FileReader | ListReader)
-        for item in self.listing.get_items(0, len(self.listing)):
-            path = (reader.root / os.fsdecode(item.raw_name)).absolute()
-            inner = to_text(os.fsdecode(item.raw_name))
+        texts = self.alt_texts or {}
+        for path, inner, size in self._list_places():
             source = inner.rpartition("/")[0] if self.source is None else self.source
-            yield NewFile(path, source, self.licence, find_alt_text(texts, inner), max(0, *item.numbers, 0))
+            yield NewFile(path, source, self.licence, find_alt_text(texts, inner), size)
+
+    def _list_places(self) -> Iterator[tuple[Path, str, int]]:
+        """Yield where each image lies, its name within the folder or archive, and its bytes."""
+        reader = self.listing.reader
+        if isinstance(reader, FileReader | ListReader):
+            for item in self.listing.get_items(0, len(self.listing)):
+                path = (reader.root / os.fsdecode(item.raw_name)).absolute()
+                yield path, to_text(os.fsdecode(item.raw_name)), max(0, *item.numbers, 0)
+        for copy in self.copies:
+            yield copy.path, copy.inner, copy.size
 
     def count_unused_texts(self) -> int:
         """Count the alternative texts that name no file of these."""
         if not self.alt_texts:
             return 0
-        items = self.listing.get_items(0, len(self.listing))
-        names = {to_text(os.fsdecode(item.raw_name)) for item in items}
+        names = {inner for _, inner, _ in self._list_places()}
         return len(self.alt_texts.keys() - names - {name.rpartition("/")[2] for name in names})
 
 
-def list_images(images: Path, folder: Path) -> Listing:
+def list_images(images: Path, folder: Path, *, column: str = "image") -> Listing:
     """List image files.
 
     Args:
-        images: A folder, one image, or a list of paths.
+        images: A folder, one image, a list of paths, or what `annotate` reads as packed images.
         folder: Of the data engine; it holds none.
+        column: Of parquet files, with the images.
 
     Raises:
         SourceError: There is none, or they cannot be listed.
-        EngineError: Images are packed into other files.
+        EngineError: The engine would lie among them.
     """
     if is_same_folder(images, folder):
         raise EngineError(f"an engine cannot lie in {images} itself, among the images; name another folder for it")
-    listing = open_source(images, SourceOptions(), out=folder)
-    if not isinstance(listing.reader, FileReader | ListReader):
-        raise EngineError(
-            f"{images} holds images packed into files, and an engine wants one file an image, which stays where it is:"
-            " unpack them (a tar: tar -xf FILE -C FOLDER), and give the folder"
-        )
-    return listing
+    return open_source(images, SourceOptions(column=column), out=folder)
 
 
 def is_same_folder(images: Path, folder: Path) -> bool:

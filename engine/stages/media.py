@@ -16,6 +16,7 @@ from engine.media.images import EngineImage, Split
 from engine.media.splits import choose_split
 from engine.stages.stage import RunContext, StageName, StageReport
 from engine.store.files import ReadFile, UnreadFile, count_files, keep_read_files, list_unread
+from engine.store.folder import remove_copies
 from sam3_tool.errors import ImageError
 from sam3_tool.image import Image
 from sam3_tool.system.interruptions import defer_interruptions
@@ -54,6 +55,8 @@ class MediaStage:
                 context.on_note(f"{found.file.path}: {found.error}")
             done, errors = done + len(kept) - len(failed), errors + len(failed)
             forgotten += len(placed) - len(kept)
+            stay = {found.file.path for found in kept}
+            remove_copies(context.store.folder, {found.file.path for found in placed} - stay)
             meter.add_images(len(placed), {"ImageError": len(failed)})
             context.report_progress(self.name, meter)
             if context.is_out_of_time():

@@ -8,7 +8,7 @@ from pathlib import Path
 from engine.media.images import EngineImage
 from engine.store.database import EngineDatabase
 from engine.store.media import bury_image, is_forgotten
-from engine.store.rows import to_signed
+from engine.store.rows import from_path, to_path, to_signed
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,13 @@ class ReadFile:
 
 def add_files(database: EngineDatabase, files: Iterable[NewFile]) -> int:
     """Add files that are not listed yet; return how many. Raises EngineError."""
-    added = 0
+    added, folder = 0, database.path.parent
     with database.write() as connection:
         for file in files:
+            path = from_path(file.path, folder)
             added += connection.execute(
                 "INSERT OR IGNORE INTO files (path, name, source, licence, alt_text, size) VALUES (?, ?, ?, ?, ?, ?)",
-                (os.fsencode(file.path), to_text(file.path.name), file.source, file.licence, file.alt_text, file.size),
+                (path, to_text(file.path.name), file.source, file.licence, file.alt_text, file.size),
             ).rowcount
     return added
 
@@ -74,7 +75,7 @@ def update_descriptions(database: EngineDatabase, files: Iterable[NewFile]) -> i
                 "UPDATE files SET licence = ifnull(nullif(?1, ''), licence),"
                 " alt_text = ifnull(nullif(?2, ''), alt_text)"
                 " WHERE path = ?3 AND (?1 NOT IN ('', licence) OR ?2 NOT IN ('', alt_text))",
-                (file.licence, file.alt_text, os.fsencode(file.path)),
+                (file.licence, file.alt_text, from_path(file.path, database.path.parent)),
             ).rowcount
     return changed
 
@@ -83,7 +84,10 @@ def count_other_sources(database: EngineDatabase, files: Iterable[NewFile]) -> i
     """Count the files that are listed with another source than is said now."""
     with database.read() as connection:
         query = "SELECT count(*) FROM files WHERE path = ? AND source != ?"
-        return sum(connection.execute(query, (os.fsencode(file.path), file.source)).fetchone()[0] for file in files)
+        folder = database.path.parent
+        return sum(
+            connection.execute(query, (from_path(file.path, folder), file.source)).fetchone()[0] for file in files
+        )
 
 
 def to_text(name: str) -> str:
@@ -109,7 +113,7 @@ def list_unread(database: EngineDatabase, *, after: int, limit: int) -> list[Unr
         rows = connection.execute(
             "SELECT id, path, source FROM files WHERE NOT is_read AND id > ? ORDER BY id LIMIT ?", (after, limit)
         ).fetchall()
-    return [UnreadFile(number, Path(os.fsdecode(path)), source) for number, path, source in rows]
+    return [UnreadFile(number, to_path(path, database.path.parent), source) for number, path, source in rows]
 
 
 def reopen_errors(database: EngineDatabase) -> int:
@@ -127,7 +131,7 @@ def list_errors(database: EngineDatabase) -> Iterator[tuple[str, str]]:
             " UNION ALL SELECT files.path, images.error FROM images JOIN files ON files.id = images.file"
             " WHERE images.error != ''"
         ).fetchall()
-    return ((to_text(os.fsdecode(path)), error) for path, error in rows)
+    return ((to_text(str(to_path(path, database.path.parent))), error) for path, error in rows)
 
 
 def keep_read_files(database: EngineDatabase, files: Sequence[ReadFile]) -> list[ReadFile]:
@@ -172,11 +176,18 @@ def mark_image(database: EngineDatabase, key: str, error: str) -> None:
 
 def find_files(database: EngineDatabase, path: Path, name: str) -> list[tuple[int, Path, str | None]]:
     """Find files by their whole path, or else by their name: id, path, and key of the image in it, if it has one."""
-    query = "SELECT id, path, image FROM files WHERE"
+    query, folder = "SELECT id, path, image FROM files WHERE", database.path.parent
     with database.read() as connection:
-        rows = connection.execute(f"{query} path = ?", (os.fsencode(path),)).fetchall()
+        rows = connection.execute(f"{query} path = ?", (from_path(path, folder),)).fetchall()
         rows = rows or connection.execute(f"{query} name = ?", (to_text(name),)).fetchall()
-    return [(number, Path(os.fsdecode(found)), key) for number, found, key in rows]
+    return [(number, to_path(found, folder), key) for number, found, key in rows]
+
+
+def list_image_paths(database: EngineDatabase, key: str) -> list[Path]:
+    """List the files that hold an image."""
+    with database.read() as connection:
+        rows = connection.execute("SELECT path FROM files WHERE image = ? ORDER BY id", (key,)).fetchall()
+    return [to_path(path, database.path.parent) for (path,) in rows]
 
 
 def remove_unread_file(database: EngineDatabase, file: int, original_hash: str) -> None:

@@ -12,6 +12,8 @@ from engine.errors import EngineError
 
 DATABASE_FILE = "engine.sqlite"
 MASKS_FOLDER = "masks"
+COPIES_FOLDER = "images"
+"""Copies of images that lay packed in archives; all other images stay where they are."""
 LOCK_FILE, REVIEW_LOCK_FILE = "engine.lock", "review.lock"
 """Who holds the first may propose and change what is asked; who holds the second may let people review."""
 Task = Literal["all", "work", "review"]
@@ -130,6 +132,30 @@ _DESCRIPTIONS = {
         " nothing is lost. init, run, status and export work meanwhile"
     ),
 }
+
+
+def is_copy(folder: Path, path: Path) -> bool:
+    """Return whether a file is a copy of the engine's own, which goes when its image is forgotten.
+
+    >>> is_copy(Path("/engine"), Path("/engine/images/a.tar/1.png")), is_copy(Path("/engine"), Path("/photos/1.png"))
+    (True, False)
+    """
+    return (folder / COPIES_FOLDER).absolute() in path.parents
+
+
+def remove_copies(folder: Path, paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Remove those of these files that are copies of the engine's own; return them, also those that were gone.
+
+    Raises:
+        EngineError: One cannot be removed.
+    """
+    copies = tuple(path for path in paths if is_copy(folder, path))
+    try:
+        for path in copies:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise describe_os_error(folder, error) from error
+    return copies
 
 
 def describe_os_error(folder: Path, error: OSError) -> EngineError:

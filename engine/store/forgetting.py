@@ -1,6 +1,5 @@
 """Forgetting an image: its rows, its masks and what was said of it are removed, and hashes are all that is left."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from engine.errors import EngineInterruptedError
 from engine.store.database import EngineDatabase
 from engine.store.media import bury_image
+from engine.store.rows import to_path
 from engine.store.shards import close_shards, read_shard, write_shard
 
 
@@ -23,7 +23,7 @@ class Removal:
     image: str
     """Key of the image."""
     files: tuple[Path, ...] = ()
-    """Image files that held it; they are not the engine's, and stay."""
+    """Image files that held it; they stay, but for copies in the engine's own folder."""
     pair_keys: tuple[str, ...] = ()
     pairs: int = 0
     proposals: int = 0
@@ -32,6 +32,8 @@ class Removal:
     """Of the log."""
     alike: tuple[str, ...] = ()
     """Keys of its near-duplicates, which are other images and stay."""
+    copies: tuple[Path, ...] = ()
+    """Those of the files that were such copies: they are removed."""
 
 
 def forget_image(database: EngineDatabase, masks: Path, key: str) -> Removal:
@@ -63,7 +65,7 @@ def forget_image(database: EngineDatabase, masks: Path, key: str) -> Removal:
         connection.executemany("INSERT OR IGNORE INTO unclean VALUES (?)", [(shard,) for shard in shards])
     clean_shards(database, masks)
     database.erase_traces()
-    files = tuple(Path(os.fsdecode(path)) for path, _ in rows)
+    files = tuple(to_path(path, database.path.parent) for path, _ in rows)
     return Removal(key, files, tuple(pairs), len(pairs), proposals, entries, alike)
 
 

@@ -1,6 +1,5 @@
 """Adding images and pairs: what is there already, or was forgotten, is not added again."""
 
-import os
 from collections.abc import Iterable
 from time import time
 
@@ -8,7 +7,7 @@ from engine.errors import EngineError
 from engine.media.images import EngineImage
 from engine.pairs import Pair
 from engine.store.database import EngineDatabase
-from engine.store.rows import to_signed
+from engine.store.rows import from_path, to_signed
 
 
 def add_images(database: EngineDatabase, images: Iterable[EngineImage]) -> int:
@@ -18,7 +17,7 @@ def add_images(database: EngineDatabase, images: Iterable[EngineImage]) -> int:
         for image in images:
             if is_forgotten(database, image.key, image.original_hash):
                 continue
-            path = os.fsencode(image.path)
+            path = from_path(image.path, database.path.parent)
             connection.execute(
                 "INSERT INTO files (path, name, source, licence, alt_text, size, original_hash, image, is_read)"
                 " VALUES (?, ?, ?, ?, ?, 0, ?, ?, 1)"

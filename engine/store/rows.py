@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 
 from engine.media.images import EngineImage, Split
 from engine.pairs import Entry, Judgement, LogRecord, Pair
+from engine.store.folder import is_copy
 
 IMAGE_COLUMNS = """
 images.key, images.width, images.height, images.dhash, images.duplicates, images.split, images.error, files.path,
@@ -16,14 +17,42 @@ FROM images JOIN files ON files.id = images.file
 """
 PAIR_COLUMNS = "image, phrase, original, origin, parent"
 _ENTRIES: TypeAdapter[Entry] = TypeAdapter(Entry)
+_OWN = b"./"
+"""What a path begins with that lies in the engine's own folder: so the folder can be moved with the copies in it."""
 
 
-def to_image(row: tuple[Any, ...]) -> EngineImage:
-    """Convert a row of `IMAGE_COLUMNS`."""
+def to_path(raw: bytes, folder: Path) -> Path:
+    """Convert a path as the database holds it.
+
+    Args:
+        raw: Of a file.
+        folder: The engine's.
+
+    >>> to_path(b"./images/a.tar/1.png", Path("/engine")), to_path(b"/photos/1.png", Path("/engine"))
+    (PosixPath('/engine/images/a.tar/1.png'), PosixPath('/photos/1.png'))
+    """
+    if raw.startswith(_OWN):
+        return folder.absolute() / os.fsdecode(raw.removeprefix(_OWN))
+    return Path(os.fsdecode(raw))
+
+
+def from_path(path: Path, folder: Path) -> bytes:
+    """Convert a path to what the database holds: that of an engine's own copy within its folder.
+
+    >>> from_path(Path("/engine/images/a.tar/1.png"), Path("/engine"))
+    b'./images/a.tar/1.png'
+    """
+    if is_copy(folder, path):
+        return _OWN + os.fsencode(path.relative_to(folder.absolute()).as_posix())
+    return os.fsencode(path)
+
+
+def to_image(row: tuple[Any, ...], folder: Path) -> EngineImage:
+    """Convert a row of `IMAGE_COLUMNS` of the engine in a folder."""
     key, width, height, dhash, group, split, error, path, source, licence, original_hash, alt_text = row
     return EngineImage(
         key=key,
-        path=Path(os.fsdecode(path)),
+        path=to_path(path, folder),
         width=width,
         height=height,
         source=source,

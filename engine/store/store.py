@@ -138,13 +138,13 @@ class EngineStore:
     def images(self) -> Iterator[EngineImage]:
         """Yield every image, near-duplicates too, in the order in which they came."""
         for rows in read_pages(self.database, "images", f"images.id, {IMAGE_COLUMNS}"):
-            yield from (to_image(row) for row in rows)
+            yield from (to_image(row, self.folder) for row in rows)
 
     def find_image(self, key: str) -> EngineImage | None:
         """Return the image with a key; None where there is none."""
         with self.database.read() as connection:
             row = connection.execute(f"SELECT {IMAGE_COLUMNS} WHERE images.key = ?", (key,)).fetchone()
-        return None if row is None else to_image(row)
+        return None if row is None else to_image(row, self.folder)
 
     def add_images(self, images: Iterable[EngineImage]) -> int:
         """Add images that are not there; return how many. What was forgotten stays forgotten. Raises EngineError."""

@@ -98,7 +98,8 @@ def test_answers_are_taken_back_by_the_name_of_who_gave_them(folder: Path) -> No
         (("--images", "photos", "--blocked", "photos/0.png"), "photos/0.png is not in UTF-8"),
         (("--images", "photos", "--blocked", "wordless.txt"), "line 1 of wordless.txt has no words"),
         (("--images", "photos", "--not-groundable", "nowhere.txt"), "cannot read nowhere.txt"),
-        (("--images", "many.tar"), "holds images packed into files"),
+        (("--images", "many.zip"), "many.zip is a compressed archive; unpack it first"),
+        (("--images", "many.tar", "--max-copied-gb", "0.0000001"), "allow more with --max-copied-gb"),
         (("--images", "photos/*.png"), "the pattern photos/*.png names 1 images"),
         (("--images", "photos", "--phrases", "photos/0.png"), "photos/0.png is no text"),
         (("--images", "photos", "--phrases", "zeros.txt"), "zeros.txt is no text; save the phrases"),
@@ -114,6 +115,7 @@ def test_what_cannot_be_begun_is_one_line_and_leaves_nothing(
     (tmp_path / "other.csv").write_text("a;b\n")
     (tmp_path / "wordless.txt").write_text("; race\n")
     (tmp_path / "zeros.txt").write_bytes(b"PK\3\4cup\0\0")
+    (tmp_path / "many.zip").write_bytes(b"PK")
     with tarfile.open(tmp_path / "many.tar", "w") as archive:
         archive.add(photos / "0.png", "0.png")
     monkeypatch.chdir(tmp_path)
