@@ -32,6 +32,13 @@ def review_engine(
     wage: Annotated[
         float | None, typer.Option(min=0, help="Money for an hour of a person's work, for the estimate.")
     ] = None,
+    refit: Annotated[
+        bool,
+        typer.Option(
+            "--refit/--no-refit",
+            help="Once `engine fit` was used: fit anew in the background as people answer, and judge by the new fit.",
+        ),
+    ] = True,
 ) -> None:
     """Let people review masks and pairs in the browser, by keyboard; Ctrl-C ends it, and nothing is lost."""
     with report_user_errors(interrupted="the review has ended; every answer that it acknowledged is kept"):
@@ -44,7 +51,7 @@ def review_engine(
             from serve.http.middleware.drain import DrainingServer, start_logging
         people = _read_people(users, host)
         hosts = (host, "localhost", "127.0.0.1", "[::1]", *(allow_host or ()))
-        with open_services(folder, people, hosts=hosts, sam3=sam3, device=device, wage=wage) as services:
+        with open_services(folder, people, hosts=hosts, sam3=sam3, device=device, wage=wage, refit=refit) as services:
             try:
                 listener = open_listener(host, port)
             except OSError as error:  # no such host, or a port that is taken

@@ -75,10 +75,7 @@ def refit_engine(store: EngineStore) -> str:
     )
     keep_fits(store, fits)
     told = [describe_refit(earlier[found.route.stage], found) for found in fits]
-    return (
-        f"{'; '.join(told)}; {reopened:,} pairs that a model had finished are judged again, and a review that is open"
-        " takes the new thresholds from its next start on"
-    )
+    return f"{'; '.join(told)}; {reopened:,} pairs that a model had finished are judged again"
 
 
 def load_earlier_fits(store: EngineStore) -> dict[Stage, EarlierFit]:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from threading import RLock
@@ -74,6 +75,8 @@ class ReviewDesk:
         policy: What judgements are worth.
         rank: When each pair is shown.
         learn: Is told what the log holds of a pair that another process has changed, before `rank` is asked for it.
+        read_policy: Is asked what judgements are worth whenever another process has written; left out, that never
+            changes.
     """
 
     def __init__(
@@ -84,13 +87,15 @@ class ReviewDesk:
         policy: StatePolicy = StatePolicy(),  # noqa: B008  # frozen
         rank: Ranking = rank_randomly,
         learn: Learner = learn_nothing,
+        read_policy: Callable[[], StatePolicy] | None = None,
     ) -> None:
         self.store, self.queue = store, queue
-        self.policy, self._rank, self._learn = policy, rank, learn
+        self.policy, self._rank, self._learn, self._read_policy = policy, rank, learn, read_policy
         self._lock = RLock()
         self._audit, self._withdrawn = read_audit_sample(store), read_withdrawn_phrases(store.database).keys()
         self._changes, self._version = ChangeFinder(), read_data_version(store.database)
         self._changed: dict[str, None] = {}
+        self._is_waiting = False
 
     def synchronize(self) -> int:
         """Write what the log lacks, and fill the queue with what the pairs need. Call it once at the start.
@@ -266,6 +271,8 @@ class ReviewDesk:
         Raises:
             EngineError: The store cannot be read or written. The next call goes on with the pairs that are left.
         """
+        if self._is_waiting:
+            return 0
         version = read_data_version(self.store.database)
         if version != self._version:
             for key in self._find_changed():
@@ -282,6 +289,15 @@ class ReviewDesk:
                 raise
         return len(changed)
 
+    @contextmanager
+    def wait_for_work(self) -> Iterator[None]:
+        """Follow nothing until the block ends: what is open in the middle of the work need not come to people."""
+        self._is_waiting = True
+        try:
+            yield
+        finally:
+            self._is_waiting = False
+
     def _find_changed(self) -> Iterator[str]:
         """Yield the pairs with new masks or entries, those that an audit has drawn, and those of withdrawn phrases."""
         yield from self._changes.find_pairs(self.store.database)
@@ -293,6 +309,17 @@ class ReviewDesk:
         ]
         self._audit, self._withdrawn = audit, withdrawn
         yield from chosen
+        yield from self._take_policy()
+
+    def _take_policy(self) -> Iterator[str]:
+        """Take thresholds that were set meanwhile; yield the pairs that are decided otherwise by them."""
+        before, self.policy = self.policy, self.policy if self._read_policy is None else self._read_policy()
+        if self.policy == before:
+            return
+        summaries = (self.store.iterate_summaries(policy) for policy in (before, self.policy))
+        for one, other in zip(*summaries, strict=False):  # pairs may come meanwhile, at the end
+            if one.pair.key != other.pair.key or one.decision != other.decision:
+                yield other.pair.key
 
     def _take_over(self, key: str) -> None:
         """Ask for what a pair needs now that a run has proposed its masks or judged them."""

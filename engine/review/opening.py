@@ -3,12 +3,13 @@
 import logging
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from threading import Event, Thread
 
 from engine.errors import EngineError
 from engine.review.desk import QUEUE_FILE, ReviewDesk
+from engine.review.fitting_anew import VerifierFitter
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.ranking import build_ranking
 from engine.review.services import ReviewServices
@@ -35,6 +36,7 @@ def open_services(
     sam3: str = "tiny",
     device: str = "auto",
     wage: float | None = None,
+    refit: bool = True,
 ) -> Iterator[ReviewServices]:
     """Open a project for review.
 
@@ -45,6 +47,7 @@ def open_services(
         sam3: For clicks; it is loaded in the background.
         device: Where it runs.
         wage: Money for an hour, for the estimate.
+        refit: Whether the verifier, once it was fitted, is fitted anew as people answer.
 
     Raises:
         EngineError: There is no project, it is damaged, or another process works on it.
@@ -52,10 +55,7 @@ def open_services(
     with EngineStore.open(folder, task="review") as store:
         queue = open_queue(folder / QUEUE_FILE)
         try:
-            policy = load_policy(store)
-            ranking = build_ranking(store, policy)
-            desk = ReviewDesk(store, queue, policy=policy, rank=ranking, learn=ranking.learn_judgements)
-            desk.synchronize()
+            desk = open_desk(store, queue)
             services = ReviewServices(
                 ServeSettings(tokens=people.tokens, hosts=hosts, drain_seconds=0, grace_seconds=5),
                 people,
@@ -63,11 +63,28 @@ def open_services(
                 BackgroundModel(lambda: Sam3.load(sam3, device=device)),
                 wage,
                 read_guidelines(folder, store),
+                fitter=VerifierFitter(desk) if refit else None,
             )
-            with follow_runs(desk):
+            with follow_runs(desk), nullcontext() if services.fitter is None else services.fitter.keep_fitting():
                 yield services
         finally:
             queue.close()
+
+
+def open_desk(store: EngineStore, queue: ReviewQueue) -> ReviewDesk:
+    """Open the desk of a project, with its queue filled and in order. Raises EngineError."""
+    policy = load_policy(store)
+    ranking = build_ranking(store, policy)
+    desk = ReviewDesk(
+        store,
+        queue,
+        policy=policy,
+        rank=ranking,
+        learn=ranking.learn_judgements,
+        read_policy=lambda: load_policy(store),
+    )
+    desk.synchronize()
+    return desk
 
 
 @contextmanager

@@ -234,11 +234,12 @@ def read_progress(person: Asker, services: Services) -> dict[str, Any]:
 
 @router.get("/people")
 def read_people(_: Annotated[Person, Depends(require_reviewer)], services: Services) -> dict[str, Any]:
-    """Return how everybody works, how far they agree, and what is left for machines."""
+    """Return how everybody works, how far they agree, what is left for machines, and what became of fits."""
     answers = services.list_answers(is_fresh=True)
     agreement = compute_agreements(answers, services.list_double_corrections())
     people = describe_people(answers)
-    return {"people": people, "agreement": agreement, "machines": services.describe_machines()}
+    machines, fits = services.describe_machines(), services.describe_fits()
+    return {"people": people, "agreement": agreement, "machines": machines, "fits": fits}
 
 
 @router.get("/failures")

@@ -9,6 +9,7 @@ from typing import Any
 from engine.pairs import Correction
 from engine.review.desk import ReviewDesk
 from engine.review.entries import REFUSALS, parse_number
+from engine.review.fitting_anew import VerifierFitter
 from engine.review.queue.opinions import MAX_BATCH
 from engine.review.queue.tables import Answer, QueueItem, simplify_choice
 from engine.review.team.estimate import Estimate, estimate_rest
@@ -38,6 +39,8 @@ class ReviewServices:
     sam3: BackgroundModel[Sam3]
     wage: float | None = None
     guidelines: str = ""
+    fitter: VerifierFitter | None = None
+    """None where the verifier stays as it is."""
     draining: bool = False
     views: ImageViews = field(default_factory=ImageViews)
     _answers: tuple[float, list[Answer]] = (-REFRESH_SECONDS, [])
@@ -143,6 +146,10 @@ class ReviewServices:
             words = describe_machine_rest(read_machine_rest(self.desk.store, self.desk.policy))
             self._machines = monotonic(), words
         return words
+
+    def describe_fits(self) -> str:
+        """Say what was last done about the verifier's fit, or why nothing is."""
+        return "it stays as it is in this review (--no-refit)" if self.fitter is None else self.fitter.told
 
     def list_double_corrections(self) -> list[list[Correction]]:
         """Return, for each pair that several people have corrected, each one's latest correction."""

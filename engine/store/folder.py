@@ -123,9 +123,9 @@ def _acquire_lock(folder: Path, name: str) -> FileLock:
 
 _DESCRIPTIONS = {
     LOCK_FILE: (
-        "another process works on {folder} (a run, or init, fit, audit, forget), and only one may at a time; let it"
-        " end, or stop it with Ctrl-C first: nothing is lost, and the same command goes on. status, export and one"
-        " review work meanwhile"
+        "another process works on {folder} (a run, a review that fits anew, or init, fit, audit, forget), and only one"
+        " may at a time; let it end, or stop it with Ctrl-C first: nothing is lost, and the same command goes on."
+        " status, export and one review work meanwhile"
     ),
     REVIEW_LOCK_FILE: (
         "another process lets people review {folder}, and only one may; use its page, or stop it with Ctrl-C first:"

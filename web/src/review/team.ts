@@ -26,6 +26,8 @@ interface People {
   people: PersonRow[];
   /** What is left for them, in words. */
   machines: string;
+  /** What became of the verifier's fits, in words. */
+  fits: string;
   agreement: { mv: Agreement; ev: Agreement; correct: { items: number; f1: number | null } };
 }
 
@@ -91,7 +93,7 @@ export class TeamScreen {
     }
   }
 
-  private drawPeople({ people, agreement, machines }: People): void {
+  private drawPeople({ people, agreement, machines, fits }: People): void {
     const rows = people.map((one) => [
       one.person, String(one.answers), Object.entries(one.seconds).map(([stage, seconds]) => `${stage} ${seconds.toFixed(1)}`).join(', '),
       formatShare(one.accepted), formatKappa(one.agreement), one.golds ? `${formatShare(one.gold)} (${one.golds})` : '–', String(one.hasty),
@@ -99,7 +101,7 @@ export class TeamScreen {
     const head = ['Person', 'Answers', 'Median seconds', 'Accepted', 'Agree with others', 'Gold', 'Under 0.4 s'];
     const f1 = agreement.correct.f1;
     const words = `Masks: ${formatKappa(agreement.mv)}. Coverage: ${formatKappa(agreement.ev)}. Corrections: F1 ${f1 === null ? '–' : f1.toFixed(2)} (${agreement.correct.items}).`;
-    this.tables.replaceChildren(makeNode('h2', '', 'People'), makeTable('How everybody works', head, rows), makeNode('p', '', `Agreement of two people. ${words}`), makeNode('p', 'machines', `Left for machines: ${machines}.`));
+    this.tables.replaceChildren(makeNode('h2', '', 'People'), makeTable('How everybody works', head, rows), makeNode('p', '', `Agreement of two people. ${words}`), makeNode('p', 'machines', `Left for machines: ${machines}.`), makeNode('p', 'fits', `The verifier: ${fits}.`));
   }
 
   private async loadFailures(): Promise<void> {
