@@ -317,9 +317,9 @@ class ReviewDesk:
         if self.policy == before:
             return
         summaries = (self.store.iterate_summaries(policy) for policy in (before, self.policy))
-        for one, other in zip(*summaries, strict=False):  # pairs may come meanwhile, at the end
-            if one.pair.key != other.pair.key or one.decision != other.decision:
-                yield other.pair.key
+        for earlier, later in zip(*summaries, strict=False):  # pairs may come meanwhile, at the end
+            if earlier.pair.key != later.pair.key or earlier.decision != later.decision:
+                yield later.pair.key
 
     def _take_over(self, key: str) -> None:
         """Ask for what a pair needs now that a run has proposed its masks or judged them."""
