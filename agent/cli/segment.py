@@ -103,7 +103,8 @@ def segment(
 ) -> None:
     """Find what QUERY asks for in SOURCE; write overlay.png, result.json, episode.json and episode.html.
 
-    In a video, what is found is followed through all frames. overlay.png shows some of them, and overlay.mp4 all.
+    In a video, what is found is followed through all frames. overlay.png shows some of them, and overlay.mp4 all;
+    with --export mp4 that film has the video's name instead.
 
     Of several images, each gets a folder of its own in the output folder, and a line in results.jsonl there. One that
     cannot be read is said on stderr, and the others are answered.
@@ -212,7 +213,7 @@ def answer_task(
 
     formats = [*exporters.values()]
     files = (
-        *list_answer_files(is_video=task.timeline is not None),
+        *list_answer_files(is_video=task.timeline is not None, exports=exporters),
         *(exporter.build_file_name(source) for exporter in formats),
     )
     with stage_files(folder, files) as stage:
@@ -225,7 +226,7 @@ def answer_task(
         print_notes(describe_unused_concepts(provenance.concepts, episode))
         result = Result.from_episode(episode, seconds=perf_counter() - started, warnings=provenance.warnings)
         with raise_write_errors(folder):
-            write_answer_files(episode, result, stage, provenance=provenance, source=source)
+            write_answer_files(episode, result, stage, provenance=provenance, source=source, exports=exporters)
             write_exports(episode, formats, stage, source=source)
     return Written(result, files, kept.interruption)
 

@@ -1,6 +1,6 @@
 """The files of an answer, which appear in their folder together or not at all."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
@@ -28,19 +28,31 @@ ANSWER_FILES = ("overlay.png", "result.json", "episode.json", "episode.html")
 VIDEO_FILE = "overlay.mp4"
 
 
-def list_answer_files(*, is_video: bool) -> tuple[str, ...]:
-    """Name the files of an answer: for a video also one that plays, where PyAV is there to write it."""
-    return (*ANSWER_FILES, VIDEO_FILE) if is_video and find_spec("av") else ANSWER_FILES
+def list_answer_files(*, is_video: bool, exports: Collection[str] = ()) -> tuple[str, ...]:
+    """Name the files of an answer: for a video also one that plays, where PyAV is there to write it.
+
+    `exports`: names of the formats that are written beside them; one of them may be that video.
+    """
+    plays = is_video and "mp4" not in exports and find_spec("av") is not None
+    return (*ANSWER_FILES, VIDEO_FILE) if plays else ANSWER_FILES
 
 
-def write_answer_files(episode: Episode, result: Result, folder: Path, *, provenance: Provenance, source: str) -> None:
+def write_answer_files(
+    episode: Episode,
+    result: Result,
+    folder: Path,
+    *,
+    provenance: Provenance,
+    source: str,
+    exports: Collection[str] = (),
+) -> None:
     """Writes what `list_answer_files` names. `source`: the file name of the image or the video."""
     overlay, answer, saved, page = (folder / name for name in ANSWER_FILES)
     _draw_answer(episode).save(overlay)
     answer.write_text(result.to_json() + "\n", encoding="utf-8")
     save_episode(episode, saved, provenance=provenance, source=source)
     page.write_text(to_html(episode, provenance, source=source), encoding="utf-8")
-    if episode.task.video is not None and VIDEO_FILE in list_answer_files(is_video=True):
+    if episode.task.video is not None and VIDEO_FILE in list_answer_files(is_video=True, exports=exports):
         tracks = episode.masklets
         write_overlay_video(folder / VIDEO_FILE, episode.task.video, tracks.masklets, ids=tracks.ids)
 

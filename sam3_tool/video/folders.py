@@ -2,8 +2,9 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from hashlib import blake2b, file_digest
+from itertools import pairwise
 from pathlib import Path
 from threading import Lock
 
@@ -90,7 +91,19 @@ def _list_frames(folder: Path) -> tuple[list[Path], tuple[str, ...]]:
         raise VideoError("a folder without images; expected frames in it, such as 00000.jpg, 00001.jpg and so on")
     _check_names(frames)
     others = sorted(path.name for path in files if not _has_image_name(path))
-    return frames, (f"Left out of the folder, as not named like images: {_join_names(others)}.",) if others else ()
+    left_out = [f"Left out of the folder, as not named like images: {_join_names(others)}."] if others else []
+    return frames, (*left_out, *_describe_gaps(frames))
+
+
+def _describe_gaps(frames: Sequence[Path]) -> Iterator[str]:
+    """Say that the numbers of frames leave some out, for times are counted in frames that are there."""
+    numbers = [int(found[-1]) for path in frames if (found := re.findall(r"[0-9]+", path.stem))]
+    steps = {later - earlier for earlier, later in pairwise(numbers)}
+    if len(numbers) == len(frames) and len(steps) > 1 and min(steps) > 0:
+        yield (
+            f"The numbers from {frames[0].name} to {frames[-1].name} leave gaps;"
+            " the frames are shown one after the other all the same."
+        )
 
 
 def _has_image_name(path: Path) -> bool:

@@ -12,6 +12,7 @@ from agent.planners.grammar.parsing.parser import find_head_phrase, parse
 from agent.planners.grammar.parsing.syntax import QuerySyntaxError
 from agent.planners.grammar.plan import Counted, Difference, Intersection, Plan, Union, has_mask_ids
 from agent.planners.grammar.temporal.reading import read_temporal_query
+from agent.planners.grammar.temporal.rewording import drop_narrow_words
 from agent.planners.grammar.text.half_read import describe_half_read
 from agent.planners.grammar.text.inscriptions import mark_inscriptions
 from agent.planners.grammar.text.list_notation import split_class_names
@@ -91,7 +92,7 @@ def interpret_query(query: str, *, on_video: bool = False) -> Interpretation:
         notes = (*notes, *_list_corrections(query), *describe_half_read(query))
         return Interpretation(compiled.plan, complete=not unused, notes=notes)
     except QuerySyntaxError:
-        return _read_head_phrase(query)
+        return _read_head_phrase(drop_narrow_words(query) if on_video else query)
 
 
 def _list_corrections(query: str) -> list[str]:

@@ -12,6 +12,7 @@ from sam3_tool.errors import VideoError
 from sam3_tool.image import Image
 from sam3_tool.video.container.conversion import FrameConverter
 from sam3_tool.video.container.frame_index import FrameIndex, PacketReport, read_packets, space_stamps
+from sam3_tool.video.container.missing_end import is_end_missing
 from sam3_tool.video.container.stream import OpenStream, describe_stream
 from sam3_tool.video.decoding import FrameReader, describe_cut
 
@@ -30,6 +31,7 @@ class VideoFile:
         self._path, self._max_pixels = path, max_pixels
         self._opened = self._open_stream()
         report = read_packets(self._opened.iterate_packets())
+        ends_early = report.ends_early or is_end_missing(path)
         notes = list(describe_stream(self._opened, report.count))
         first = next(self._decode_file(), None)
         if first is None:
@@ -38,12 +40,12 @@ class VideoFile:
         self._converter = FrameConverter(first)
         self.width, self.height = self._converter.size
         self._index = self._choose_index(report, first)
-        if self._index is not None and report.ends_early:
+        if self._index is not None and ends_early:
             self._index = self._drop_lost_end(self._index)
         stamps = self._count_stamps() if self._index is None else self._index.stamps
         self.times = (stamps - stamps[0]) * float(self._opened.stream.time_base or 1)
         self.times.flags.writeable = False
-        self._open_notes = [*notes, *self._describe_ends(report)]
+        self._open_notes = [*notes, *self._describe_ends(report, ends_early=ends_early)]
         self._repeated: set[int] = set()
         self._scaled: set[int] = set()
         self._reader: FrameReader[VideoFrame] = FrameReader(self, self.width, self.height)
@@ -94,13 +96,13 @@ class VideoFile:
             stamps.sort()  # they are right, but FFmpeg gives them to the wrong frames
         return space_stamps(stamps, self._opened.guess_step())
 
-    def _describe_ends(self, report: PacketReport) -> Iterator[str]:
+    def _describe_ends(self, report: PacketReport, *, ends_early: bool) -> Iterator[str]:
         """Say what is missing at either end."""
         if self._index is None:
             yield "The time stamps do not tell frames apart: to jump to a frame, all before it are decoded again."
         elif report.index is not None and (lost := report.index.find_frame(int(self._index.stamps[0]))):
             yield f"{count_frames(lost)} at the beginning cannot be decoded; they are left out."
-        if report.ends_early:
+        if ends_early:
             yield describe_cut(len(self.times))
 
     # --- decoding

@@ -16,7 +16,7 @@ from agent import (
     save_episode,
 )
 from agent.report.html import to_html
-from agent.report.output_folder import ANSWER_FILES, write_answer_files
+from agent.report.output_folder import ANSWER_FILES, list_answer_files, write_answer_files
 from agent.report.result import Result
 from agent.tools.toolsets import AnswerWithTracks, SegmentVideo
 from sam3_tool import Video
@@ -113,6 +113,18 @@ def test_the_files_of_an_answer_are_written_with_and_without_the_video(answered,
     assert {path.name for path in tmp_path.iterdir()} >= set(ANSWER_FILES)
     read = load_episode(tmp_path / "episode.json").episode
     assert "Track 1" in to_html(read, MADE_BY)
+
+
+def test_a_film_that_is_exported_is_not_written_twice(answered, tmp_path):
+    made, named = [], []
+    for exports in ((), ("coco", "mp4")):
+        folder = tmp_path / str(len(exports))
+        folder.mkdir()
+        result = Result.from_episode(answered, seconds=1)
+        write_answer_files(answered, result, folder, provenance=MADE_BY, source="dogs.mp4", exports=exports)
+        made.append({path.name for path in folder.iterdir()})
+        named.append(set(list_answer_files(is_video=True, exports=exports)))
+    assert made == named == [{*ANSWER_FILES, "overlay.mp4"}, {*ANSWER_FILES}]
 
 
 def test_a_conversation_about_a_video_goes_on_after_it_was_saved(dog_clip, tmp_path):

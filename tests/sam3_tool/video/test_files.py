@@ -233,6 +233,18 @@ def test_a_file_that_was_cut_off_has_the_frames_that_are_there(folder: Path):
     assert "announces 24 frames" in video.notes[0]
 
 
+@pytest.mark.parametrize("name", ["cut.mkv", "cut.webm", "cut.ts"])
+def test_a_container_that_tells_its_size_tells_that_its_end_is_missing(name: str, folder: Path):
+    codec = "libvpx" if name.endswith("webm") else "libx264"
+    whole = write_clip(folder / f"whole-{name}", draw_frames(24), codec, options={"g": "8"})
+    content = whole.read_bytes()
+    (folder / name).write_bytes(content[: len(content) * 2 // 3 | 1])
+    video, complete = Video.open(folder / name), Video.open(whole)
+    assert 1 <= len(video) < len(complete) == 24
+    assert complete.notes == ()
+    assert video.notes[-1].startswith("The file is cut off or damaged after frame")
+
+
 def test_frames_that_lack_their_beginning_are_left_out(folder: Path):
     whole = write_clip(folder / "whole.ts", draw_frames(24), options=OPEN_GROUPS)
     video = Video.open(copy_clip(whole, folder / "tail.ts", skip=3))

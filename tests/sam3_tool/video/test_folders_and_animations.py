@@ -40,6 +40,20 @@ def test_what_systems_leave_in_a_folder_is_no_frame(tmp_path: Path):
     )
 
 
+@pytest.mark.parametrize(
+    ("names", "has_gaps"),
+    [
+        (["f1.png", "f2.png", "f4.png"], True),
+        (["f010.png", "f020.png", "f030.png"], False),
+        (["a.png", "b.png", "f7.png"], False),
+        (["7.png"], False),
+    ],
+)
+def test_numbers_that_are_left_out_are_told(names: list[str], has_gaps: bool, tmp_path: Path):
+    notes = " ".join(Video.open(save_frames(tmp_path, names)).notes)
+    assert ("The numbers from f1.png to f4.png leave gaps" in notes) == has_gaps
+
+
 def test_frames_of_different_sizes_are_refused(tmp_path: Path):
     folder = save_frames(tmp_path, ["1.png", "2.png"])
     PIL.Image.new("RGB", (7, 4)).save(folder / "3.png")

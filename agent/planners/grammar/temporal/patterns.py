@@ -168,7 +168,8 @@ def compile_length() -> re.Pattern[str]:
     """'the dog that stays (in view) longest'."""
     verbs = r"(?:stays?|stayed|is|are|was|were|remains?|appears?|lasts?|can be)"
     return re.compile(
-        rf"(?P<head>.+?),? (?:that|which|who) {verbs}(?: (?:seen|visible|shown|there|present|{_IN_VIEW}))?"
+        rf"(?P<head>.+?),? (?:(?:that|which|who) {verbs}(?: (?:be )?(?:seen|visible|shown|there|present|{_IN_VIEW}))?"
+        rf"|(?:seen|visible|shown|present|{_IN_VIEW}))"
         rf" (?:for )?(?:the )?(?P<word>{'|'.join(LENGTHS)})(?: (?:time|while))?(?: {_IN_VIEW})?"
     )
 

@@ -22,12 +22,16 @@ from agent.planners.grammar.plan import (
     While,
 )
 from agent.planners.grammar.temporal import patterns
+from agent.planners.grammar.temporal.rewording import drop_narrow_words, reword_time
 from agent.planners.grammar.temporal.vocabulary import (
+    AT_END,
+    AT_START,
     ENCOUNTER_VERBS,
     LENGTHS,
     MOTION_ADJECTIVES,
     MOTION_VERBS,
     SUPERLATIVES_IN_TIME,
+    THERE,
 )
 from agent.planners.grammar.text.numerals import read_number, read_ordinal
 from agent.tools.geometry.time_words import Encounter, Motion, TrackMeasure
@@ -68,7 +72,9 @@ def read_temporal_query(query: str, compile_words: CompileWords) -> CompiledPlan
            to=None)
     """
     text = " ".join(query.strip().rstrip("?.! ").casefold().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'").split())
-    text = _REQUEST.sub("", text)
+    text = reword_time(_REQUEST.sub("", text))
+    if drop_narrow_words(text) != text:
+        raise QuerySyntaxError(text)
     reader = _TemporalReader(compile_words)
     plan = reader.read(text)
     return CompiledPlan(plan, tuple(reader.notes), reader.refers) if reader.found else None
@@ -263,7 +269,7 @@ class _TemporalReader:
     def read_negation(self, text: str) -> Plan | None:
         """'The dogs that do not leave'."""
         said = patterns.compile_negation().fullmatch(text)
-        if said is None or re.fullmatch("mov(?:e|es|ed|ing)", said["act"]):  # what does not move is still
+        if said is None or _STATES.fullmatch(said["act"]):
             return None
         of = self.read_head(said["head"])
         kind = of
@@ -314,6 +320,8 @@ _FRAME_RELATIONS = (
 """Relations that each frame has or has not, whatever else is in the picture."""
 
 
+_STATES = re.compile(rf"mov(?:e|es|ed|ing)|(?:{THERE}) (?:any ?more )?(?:{AT_START}|{AT_END})")
+"""What does not do this is still, enters or leaves."""
 _REMAINING = re.compile(r"\b(?:is|are|was|were) left$")
 """What is left is not what leaves."""
 _PASSIVE = re.compile(r"\b(?:is|are|was|were|been|being|gets?|got) \w+ by\b")

@@ -9,10 +9,18 @@ _INTO = rf"in(?:to)?(?: {OUTSIDE})?"
 _GROWN, _SHRUNK = "(?:bigger|larger|taller|wider)", "(?:smaller|shorter|narrower|tinier)"
 
 
+_IS_NOT = "(?:(?:is|are|was|were) ?)?(?:not|n't)"
+THERE = "there|visible|seen|present|in view|in sight|on screen"
+AT_START = r"(?:at|in) the (?:start|beginning|first frame)"
+AT_END = r"(?:at|in) the (?:end|last frame)"
+
+
 def _build_direction(word: str, opposite: str) -> VerbPhrase:
     """Going to the left or to the right; not 'to the left of' something."""
     return VerbPhrase(
-        MOVE, rf" (?:from (?:the )?{opposite} to (?:the )?{word}|(?:to the |towards? the )?{word}(?:wards?)?(?! of\b))"
+        MOVE,
+        rf" (?:from (?:the )?{opposite} to (?:the )?{word}"
+        rf"|(?:to the |towards? the )?{word}(?:wards?)?(?: side)?(?! of\b))",
     )
 
 
@@ -24,7 +32,7 @@ MOTION_VERBS: dict[Motion, tuple[VerbPhrase, ...]] = {
     "enters": (
         VerbPhrase(("enter",), rf"(?: {OUTSIDE})?"),
         VerbPhrase(("come",), rf" {_INTO}"),
-        VerbPhrase(MOVE, rf" into {OUTSIDE}"),
+        VerbPhrase(MOVE, rf" (?:in|into {OUTSIDE})"),
         VerbPhrase(("arrive",)),
     ),
     "appears": (VerbPhrase(("appear",), rf"(?: (?:in|on) {OUTSIDE})?"), VerbPhrase(("show", "turn", "pop"), " up")),
@@ -39,8 +47,16 @@ MOTION_VERBS: dict[Motion, tuple[VerbPhrase, ...]] = {
     "moves_down": (VerbPhrase(MOVE, " down(?:wards?)?"), VerbPhrase(("fall", "sink", "descend", "drop"), "(?: down)?")),
     "crosses": (VerbPhrase(("cross",), rf" {OUTSIDE}"), VerbPhrase(MOVE, rf" (?:across|through) {OUTSIDE}")),
     "turns": (VerbPhrase(("turn",), " (?:around|round|back)"),),
-    "shrinks": (VerbPhrase(("get", "become", "grow"), f" {_SHRUNK}"), VerbPhrase(("shrink",))),
-    "grows": (VerbPhrase(("get", "become", "grow"), f" {_GROWN}"), VerbPhrase(("grow",))),
+    "shrinks": (
+        VerbPhrase(("get", "become", "grow"), f" {_SHRUNK}"),
+        VerbPhrase(("shrink",)),
+        VerbPhrase(("decrease",), " in size"),
+    ),
+    "grows": (
+        VerbPhrase(("get", "become", "grow"), f" {_GROWN}"),
+        VerbPhrase(("grow", "swell", "expand")),
+        VerbPhrase(("increase", "gain"), " in size"),
+    ),
     "still": (VerbPhrase(("stand", "stay", "sit", "lie", "remain"), " (?:still|motionless|in place)"),),
     "moves": (VerbPhrase(("move",), "(?: around| about)?"),),
 }  # fmt: skip
@@ -56,6 +72,8 @@ MOTION_ADJECTIVES: dict[str, Motion] = {
 MOTION_PHRASES: dict[str, Motion] = {
     r"(?:do|does|did)(?: not|n't) move|never moves?|not moving|(?:motionless|stationary|static|still)": "still",
     r"in motion": "moves",
+    rf"(?:{_IS_NOT}) (?:{THERE}) {AT_START}|(?:absent|missing) {AT_START}": "enters",
+    rf"(?:{_IS_NOT}) (?:{THERE}) (?:any ?more )?{AT_END}|(?:gone|absent|missing) {AT_END}": "leaves",
 }
 """What is said without a verb of its own; regular expressions."""
 
@@ -70,6 +88,8 @@ ENCOUNTER_VERBS: dict[Encounter | Relation, tuple[VerbPhrase, ...]] = {
         VerbPhrase(("touch", "hit", "strike")),
         VerbPhrase(("bump", "run", "crash"), " (?:into|against)"),
         VerbPhrase(("collide",), " with"),
+        VerbPhrase(("come", "get"), " in(?:to)? contact with"),
+        VerbPhrase(("make",), " contact with"),
     ),
     "passing": (VerbPhrase(("pass",), "(?: by)?"), VerbPhrase(MOVE, " (?:past|by)"), VerbPhrase(("overtake",))),
     "crossing": (VerbPhrase(("cross",)), VerbPhrase(MOVE, " through")),

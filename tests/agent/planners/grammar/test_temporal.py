@@ -63,9 +63,40 @@ def test_a_query_about_a_video_is_read_whole(query):
     assert (read.plan, read.complete) == (PLANS[query], True)
 
 
+FIRST, FASTEST = Ranked(InMotion(DOG, "appears"), "first_seen", "ascending"), Ranked(DOG, "speed", "descending")
+LONGEST, BEFORE = Ranked(DOG, "duration", "descending"), TimedByEvent(DOG, "before", "appears", CAT)
+OTHER_WORDS: dict[Plan, tuple[str, ...]] = {
+    FIRST: ("the dog to appear first", "the dog that is first to appear", "the earliest dog to appear"),
+    FASTEST: ("the speediest dog", "the dog with the highest speed", "the dog that's moving most quickly"),
+    LONGEST: ("the dog on screen longest", "the longest visible dog", "the dog that can be seen for the most time"),
+    BEFORE: ("before the cat enters, the dog", "the dog prior to the cat appearing", "the dog until the cat comes in"),
+    Ranked(LEAVING, "last_seen", "descending"): ("the last dog out of the picture", "the final dog to leave"),
+    InMotion(DOG, "moves_left"): ("the left-moving dog", "the dog that drifts to the left side"),
+    InMotion(DOG, "enters"): ("the dog that wasn't there at the start", "the dog that walks in"),
+    LEAVING: ("the dog that is gone at the end", "the dog not visible at the end"),
+    InMotion(DOG, "grows"): ("the dog that increases in size", "the dog that swells"),
+    Encountered(DOG, "touching", CAT): (
+        "the dog that comes into contact with the cat",
+        "the dog that ever hits the cat",
+    ),
+    While(DOG, "above", CAT): (
+        "the dog at the time when it is above the cat",
+        "the dog so long as it is above the cat",
+    ),
+}
+
+
+@pytest.mark.parametrize(("query", "plan"), [(said, plan) for plan, texts in OTHER_WORDS.items() for said in texts])
+def test_other_words_for_the_same_are_read_alike(query, plan):
+    read = interpret_query(query, on_video=True)
+    assert (read.plan, read.complete) == (plan, True)
+
+
 @pytest.mark.parametrize(
     "query",
     [
+        "the dog just before the cat leaves",  # how long before?
+        "the dog that walks in the grass",
         "the dog that is passed by the cat",  # not the dog passes
         "the dog that leaves the room",  # not the picture
         "the dog that enters from the left",
