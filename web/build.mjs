@@ -8,7 +8,7 @@ const ENTRIES = {
   'src/studio/main.ts': '../demo/web/stage.js',
   'src/talk/main.ts': '../demo/web/talk.js',
 };
-const OPTIONS = { bundle: true, write: false, minify: true, format: 'iife', target: 'es2022', charset: 'utf8', legalComments: 'none' };
+const OPTIONS = { bundle: true, write: false, minify: true, format: 'iife', target: 'es2022', charset: 'utf8', legalComments: 'none', loader: { '.html': 'text' } };
 
 async function buildEntry(entry) {
   const { outputFiles } = await build({ ...OPTIONS, entryPoints: [entry] });

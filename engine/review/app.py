@@ -14,12 +14,16 @@ from serve.http.metrics import Metrics
 from serve.http.middleware.asgi import AuthMiddleware, BodyMiddleware, RequestMiddleware
 
 PAGE_FILES = {
-    "/": ("index.html", "text/html; charset=utf-8"),
-    "/review.js": ("review.js", "text/javascript; charset=utf-8"),
-    "/review.css": ("review.css", "text/css; charset=utf-8"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+    "/": ("engine.review", "index.html", "text/html; charset=utf-8"),
+    "/review.js": ("engine.review", "review.js", "text/javascript; charset=utf-8"),
+    "/review.css": ("engine.review", "review.css", "text/css; charset=utf-8"),
+    "/studio.css": ("demo", "studio.css", "text/css; charset=utf-8"),
+    "/icon.svg": ("engine.review", "icon.svg", "image/svg+xml"),
 }
-"""Nothing in them is secret: whoever loads the page is asked for a token."""
+"""By path: the package that has the file in its `web`, its name, and its kind.
+
+Nothing in them is secret: whoever loads the page is asked for a token.
+"""
 PAGE_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self';"
@@ -67,10 +71,10 @@ def create_app(services: ReviewServices) -> FastAPI:
 
 def build_page_route(path: str):  # type: ignore[no-untyped-def]  # FastAPI reads the annotation of what is returned
     """Return a route that answers with a file of the page."""
-    name, media_type = PAGE_FILES[path]
+    package, name, media_type = PAGE_FILES[path]
 
     def read_file() -> Response:
-        content = (files("engine.review") / "web" / name).read_bytes()
+        content = (files(package) / "web" / name).read_bytes()
         return Response(content, media_type=media_type, headers=PAGE_HEADERS)
 
     return read_file

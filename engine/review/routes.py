@@ -3,9 +3,11 @@
 from dataclasses import replace
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Body, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
+from demo.studio.local import edit_masks
+from demo.studio.value import MAX_MASKS, StudioMask
 from engine.errors import EngineError
 from engine.review.entries import check_choice
 from engine.review.queue.opinions import MAX_BATCH
@@ -21,17 +23,18 @@ router = APIRouter(prefix="/api")
 Stage = Annotated[str, Field(pattern="^(mv|ev|correct)$")]
 PageId = Annotated[str, Field(pattern="^[A-Za-z0-9-]{1,64}$")]
 ItemIds = Annotated[list[int], Field(max_length=200)]
+IMAGE_GONE = "this item, or its image, is gone; go on with the next one"
 MAX_SHOWN = 100
 """Failures that are listed at once."""
 
 
-class Body(BaseModel):
+class RequestBody(BaseModel):
     """A body that holds nothing else."""
 
     model_config = ConfigDict(extra="forbid")
 
 
-class TakeRequest(Body):
+class TakeRequest(RequestBody):
     """A page wants items."""
 
     stage: Stage
@@ -42,14 +45,14 @@ class TakeRequest(Body):
     """Up to 24 masks of one phrase instead."""
 
 
-class PageRequest(Body):
+class PageRequest(RequestBody):
     """A page lives, or closes, or takes an answer back."""
 
     page: PageId
     items: ItemIds = []
 
 
-class AnswerRequest(Body):
+class AnswerRequest(RequestBody):
     """What a person says of an item."""
 
     id: PageId
@@ -61,28 +64,41 @@ class AnswerRequest(Body):
     batch: str = Field(default="", max_length=64)
 
 
-class AnswersRequest(Body):
+class AnswersRequest(RequestBody):
     """Several answers, in the order in which they were given."""
 
     answers: list[AnswerRequest] = Field(min_length=1, max_length=200)
 
 
-class ItemRequest(Body):
+class ItemRequest(RequestBody):
     """Something about one item."""
 
     item: int
 
 
-class RefineRequest(Body):
+class RefineRequest(RequestBody):
     """Clicks and a box on an item's image."""
 
     item: int
+    id: Annotated[int, Field(ge=1, lt=10**9)] = 1
+    """That the mask gets."""
     points: list[tuple[FiniteFloat, FiniteFloat, bool]] = Field(default=[], max_length=100)
     """x, y in pixels, and whether it is on the object."""
     box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat] | None = None
 
 
-class GoldRequest(Body):
+class AlikeRequest(RequestBody):
+    """A box around an object of which all others are wanted."""
+
+    item: int
+    id: Annotated[int, Field(ge=1, lt=10**9)]
+    """That the first new mask gets."""
+    box: tuple[FiniteFloat, FiniteFloat, FiniteFloat, FiniteFloat]
+    masks: Annotated[tuple[StudioMask, ...], Field(max_length=MAX_MASKS)] = ()
+    """Those that are there."""
+
+
+class GoldRequest(RequestBody):
     """A reviewer makes an item test people, or (None) no more."""
 
     item: int
@@ -205,14 +221,30 @@ def open_pair(asked: ItemRequest, person: Asker, services: Services) -> dict[str
 
 @router.post("/refine")
 def refine_mask(asked: RefineRequest, person: Asker, services: Services) -> dict[str, Any]:
-    """Return the mask of what clicks and a box show."""
+    """Return the mask of what clicks and a box show: one, or none."""
     item = find_own_item(services, person, asked.item)
     if not asked.points and asked.box is None:
         raise ApiError(422, "invalid", "a click or a box is needed")
     try:
-        return {"mask": services.refine_mask(item, asked.points, asked.box)}
+        return {"rows": services.refine_mask(item, asked.id, asked.points, asked.box)}
     except (EngineError, ImageError) as error:
-        raise ApiError(410, "item_gone", "this item, or its image, is gone; go on with the next one") from error
+        raise ApiError(410, "item_gone", IMAGE_GONE) from error
+
+
+@router.post("/alike")
+def find_alike(asked: AlikeRequest, person: Asker, services: Services) -> dict[str, Any]:
+    """Return masks of everything that looks like the object in a box, and is not there yet."""
+    item = find_own_item(services, person, asked.item)
+    try:
+        return {"rows": services.find_alike(item, asked.id, asked.box, asked.masks)}
+    except (EngineError, ImageError) as error:
+        raise ApiError(410, "item_gone", IMAGE_GONE) from error
+
+
+@router.post("/draw")
+def draw_masks(asked: Annotated[dict[str, Any], Body()], _: Asker) -> dict[str, Any]:
+    """Paint on masks, cut, merge, split or mend them; what is answered is what a work area expects."""
+    return edit_masks(asked)
 
 
 def find_own_item(services: ReviewServices, person: Person, number: int) -> QueueItem:

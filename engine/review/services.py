@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
+from demo.studio.rows import build_studio_rows
+from demo.studio.value import StudioMask
 from engine.pairs import Correction
 from engine.review.desk import ReviewDesk
 from engine.review.entries import REFUSALS, parse_number
@@ -15,16 +17,18 @@ from engine.review.queue.tables import Answer, QueueItem, simplify_choice
 from engine.review.team.estimate import Estimate, estimate_rest
 from engine.review.team.machine import describe_machine_rest, read_machine_rest
 from engine.review.team.people import People, Person
-from engine.review.views import ImageViews, build_view, classify_size, describe_new_mask
+from engine.review.views import ImageViews, build_view, classify_size
 from engine.states import list_standing_entries
 from sam3_tool import Sam3
-from sam3_tool.masks.rle import encode_mask
+from sam3_tool.masks.rle import compute_ious, encode_masks
 from serve.http.errors import ApiError
 from serve.http.services import BackgroundModel
 from serve.http.settings import ServeSettings
 
 REFRESH_SECONDS = 5.0
 """How old the numbers on top of the page may be: they read every answer."""
+SAME_IOU = 0.5
+"""From which on two masks are of one object."""
 MACHINE_SECONDS = 60.0
 """How old the words about machines may be: they read every pair."""
 
@@ -92,8 +96,16 @@ class ReviewServices:
             told["gold"] = {"expected": item.gold, "right": is_right}
         return told
 
-    def refine_mask(self, item: QueueItem, points: Sequence[Sequence[float]], box: Sequence[float] | None) -> Any:
-        """Return the mask of the one object that clicks and a box show, as a page draws it; None where nothing is.
+    def refine_mask(
+        self, item: QueueItem, id: int, points: Sequence[Sequence[float]], box: Sequence[float] | None
+    ) -> list[dict[str, Any]]:
+        """Return the mask of the one object that clicks and a box show, as a page edits it; none where nothing is.
+
+        Args:
+            item: Of the image.
+            id: That the mask gets.
+            points: x and y in pixels, and whether the pixel is on the object.
+            box: x0 y0 x1 y1 in pixels.
 
         Raises:
             ApiError: SAM 3 is being loaded or cannot follow clicks, or they lie outside the image.
@@ -114,7 +126,36 @@ class ReviewServices:
             )
         except ValueError as error:
             raise ApiError(422, "invalid", str(error)) from error
-        return describe_new_mask(encode_mask(found.masks[0])) if len(found) and found.masks[0].any() else None
+        return build_studio_rows([StudioMask.from_array(id, mask) for mask in found.masks[:1]])
+
+    def find_alike(
+        self, item: QueueItem, id: int, box: Sequence[float], known: Sequence[StudioMask]
+    ) -> list[dict[str, Any]]:
+        """Return masks of what looks like the object in a box, as a page edits them, without those that are there.
+
+        Args:
+            item: Of the image and the phrase.
+            id: That the first mask gets; the others get the next ones.
+            box: x0 y0 x1 y1 in pixels.
+            known: The masks that are there.
+
+        Raises:
+            ApiError: SAM 3 is being loaded or takes no examples, the box lies outside the image, or a known mask has
+                another size.
+        """
+        sam3 = self.sam3.get()
+        _, image = self.desk.find_subject(item)
+        example = (box[0], box[1], box[2], box[3])
+        if any(mask.size != (image.height, image.width) for mask in known):
+            raise ApiError(422, "invalid", "a mask has another size than the image; load the page again")
+        try:
+            found = sam3.segment(self.views.open_image(image), item.phrase, boxes=[example], box_labels=[1])
+        except ValueError as error:
+            raise ApiError(422, "invalid", str(error)) from error
+        there = [mask.rle for mask in known]
+        rles = encode_masks(found.masks)
+        new = [rle for rle in rles if not there or compute_ious([rle], there).max() <= SAME_IOU]
+        return build_studio_rows([StudioMask.from_rle(id + place, rle) for place, rle in enumerate(new)])
 
     def list_answers(self, *, is_fresh: bool = False) -> list[Answer]:
         """Return all answers: at most 5 s old, or those of this moment."""

@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 
 from demo.picture.outlines import trace_outline
+from demo.studio.rows import build_studio_rows
+from demo.studio.value import StudioMask
 from engine.media.images import EngineImage
 from engine.pairs import Proposal
 from engine.review.entries import parse_accepted
@@ -26,6 +28,8 @@ JPEG_QUALITY = 92
 """It took an eighth of the processor time of a WebP of about this quality, and a quarter in the browser."""
 PIXEL_BYTES, FILE_BYTES = 512 * 2**20, 128 * 2**20
 """Room for images that were decoded, and for what was made of them."""
+REJECTED = "rejected"
+"""The label of a mask that people or models have refused, while somebody corrects its pair."""
 SMALL_SHARE, LARGE_SHARE = 0.01, 0.10
 """Of the image's area, between which a mask is 'medium'."""
 
@@ -121,7 +125,8 @@ def build_view(item: QueueItem, proposal: Proposal, image: EngineImage) -> dict[
         image: Of its pair.
 
     Returns:
-        In JSON: id, stage, phrase; `image` (key, width, height); `masks`; `focus`, x0 y0 x1 y1 of the close-up.
+        In JSON: id, stage, phrase; `image` (key, width, height); `masks`; `focus`, x0 y0 x1 y1 of the close-up; and
+        `rows`, the same masks as the work area of a page edits them, where they are to be corrected.
     """
     accepted = set(parse_accepted(item.version))
     chosen = _choose_masks(item, proposal, accepted)
@@ -137,6 +142,7 @@ def build_view(item: QueueItem, proposal: Proposal, image: EngineImage) -> dict[
         "phrase": item.phrase,
         "image": {"key": image.key, "width": image.width, "height": image.height},
         "masks": [vars(mask) for mask in masks],
+        "rows": _build_rows(masks, proposal) if item.stage == "correct" else [],
         "focus": _find_focus(masks, proposal, image) if item.stage == "mv" else whole,
     }
 
@@ -152,6 +158,20 @@ def _describe_mask(index: int, rle: RleMask, box: np.ndarray, *, is_accepted: bo
     path, x, y = trace_outline(rle)
     x0, y0, x1, y1 = (int(value) for value in box)
     return MaskView(index, path, (x, y), (x0, y0, x1, y1), is_accepted)
+
+
+def _build_rows(masks: Sequence[MaskView], proposal: Proposal) -> list[dict[str, Any]]:
+    """The masks as a work area takes them; each has the number of its place in the proposal, from 1."""
+    return build_studio_rows(
+        [
+            StudioMask.from_rle(
+                mask.index + 1,
+                proposal.masks[mask.index],
+                label="" if mask.is_accepted else REJECTED,
+            )
+            for mask in masks
+        ]
+    )
 
 
 def _find_focus(masks: Sequence[MaskView], proposal: Proposal, image: EngineImage) -> Box:
@@ -172,10 +192,3 @@ def classify_size(rles: Sequence[RleMask], image: EngineImage) -> str:
         return ""
     share = float(np.median(compute_areas(rles))) / (image.width * image.height)
     return "small" if share < SMALL_SHARE else "medium" if share < LARGE_SHARE else "large"
-
-
-def describe_new_mask(rle: RleMask) -> dict[str, Any]:
-    """Return a mask that is not the proposal's as a page draws it and sends it back."""
-    path, x, y = trace_outline(rle)
-    [box] = compute_boxes([rle])
-    return {"counts": rle.counts, "path": path, "at": (x, y), "box": [int(value) for value in box]}

@@ -13,6 +13,8 @@ export interface Host {
   /** Tells Python of an event. Its name must stand in the script, or Python does not know it. */
   trigger(name: string, data?: unknown): void;
   watch(names: string | string[], act: () => void): void;
+  /** Pixels of the long side of the image that `draw_image` sends; the demo's where none are given. */
+  imageSide?: number;
 }
 
 /** The server took no call: the network or the server is gone, or it answered with a failure. */

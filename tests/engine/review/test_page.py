@@ -19,6 +19,7 @@ from engine.review.team.people import People
 from engine.store.store import EngineStore
 from sam3_tool import Instances, Sam3, ScriptedBackend
 from sam3_tool.masks.boxes import masks_to_boxes
+from sam3_tool.masks.rle import encode_mask
 from serve.http.services import BackgroundModel
 from serve.http.settings import ServeSettings
 from tests.engine.review.conftest import add_image, add_pair, draw_masks
@@ -148,18 +149,59 @@ def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, vi
     reviewer.wait_sent()
     expect(page.locator("#notice")).to_contain_text("leave it open until your answers are sent")
     reviewer.choose("Coverage")
+    reviewer.item  # noqa: B018  # is painted
+    page.keyboard.press("e")
+    page.locator(".correction .mask[data-id='1']").wait_for(state="attached")
     for _ in range(4):  # to the second square
-        reviewer.item  # noqa: B018  # is painted
         page.keyboard.press("ArrowLeft")
-    page.keyboard.press("c")
-    page.locator("svg .mask[data-at='1']").wait_for()
-    reviewer.press("Enter")
+    page.keyboard.press("Enter")
+    page.locator(".correction .mask[data-id='2']").wait_for(state="attached")
+    reviewer.press("Shift+Enter")
     reviewer.wait_sent()
     [correction] = [record.entry for record in store.entries(key) if isinstance(record.entry, Correction)]
     assert (len(correction.masks), correction.exhaustive) == (2, True)
     page.keyboard.press("z")
     assert reviewer.item
     assert store.read_state(key).needs == "ev"
+
+
+def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, store, request, visit):
+    key = add()
+    reviewer = visit(request.getfixturevalue("url"))
+    page, masks = reviewer.page, reviewer.page.locator(".correction .mask")
+    reviewer.press("A")
+    reviewer.choose("Coverage")
+    reviewer.item  # noqa: B018  # is painted
+    frame = page.locator("#stage svg").bounding_box()
+    page.mouse.click(frame["x"] + frame["width"] * 23 / 64, frame["y"] + frame["height"] * 20 / 48)  # what is missing
+    page.locator(".correction .mask[data-id='2']").wait_for(state="attached")
+    page.keyboard.press("Escape")  # lets go of the mask
+    page.keyboard.press("Escape")
+    expect(page.locator("#notice")).to_contain_text("Escape once more leaves the correction")
+    page.keyboard.press("Tab")
+    page.keyboard.press("d")
+    page.locator(".correction .mask[data-id='1'][data-label=rejected]").wait_for(state="attached")
+    page.keyboard.press("z")
+    page.locator(".correction .mask[data-id='1'][data-label='']").wait_for(state="attached")
+    page.keyboard.press("Tab")
+    page.keyboard.press("j")
+    page.locator(".correction .mask[data-id='1'][data-label=group]").wait_for(state="attached")
+    page.keyboard.press("n")
+    page.keyboard.press("p")
+    frame = page.locator(".correction .frame").bounding_box()
+    page.mouse.move(frame["x"] + frame["width"] * 0.8, frame["y"] + frame["height"] * 0.8)
+    page.mouse.down()
+    page.mouse.move(frame["x"] + frame["width"] * 0.9, frame["y"] + frame["height"] * 0.8, steps=3)
+    page.mouse.up()
+    page.locator(".correction .mask[data-id='3']").wait_for(state="attached")
+    reviewer.press("i")
+    reviewer.wait_sent()
+    [correction] = [record.entry for record in store.entries(key) if isinstance(record.entry, Correction)]
+    first, second = (encode_mask(mask) for mask in draw_masks(2))
+    assert {first, second} < set(correction.masks)
+    assert dict(zip(correction.masks, correction.groups, strict=True))[first] is True
+    assert (len(correction.masks), sum(correction.groups), correction.exhaustive) == (3, 1, False)
+    assert masks.count() == 0
 
 
 def test_a_grid_marks_the_wrong_ones_and_undo_takes_all_back(add, store, request, visit):

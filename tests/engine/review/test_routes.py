@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import PIL.Image
 import pytest
 from fastapi.testclient import TestClient
@@ -15,9 +16,12 @@ from engine.review.desk import ReviewDesk
 from engine.review.services import ReviewServices
 from engine.review.team.people import People
 from engine.store.store import EngineStore
-from sam3_tool import Sam3, ScriptedBackend
+from sam3_tool import Instances, Sam3, ScriptedBackend
+from sam3_tool.masks.boxes import masks_to_boxes
+from sam3_tool.masks.rle import encode_mask
 from serve.http.services import BackgroundModel
 from serve.http.settings import ServeSettings
+from tests.engine.review.conftest import SIZE, draw_masks
 from tests.support.serving import as_tenant
 
 TOKENS = {name: f"{name}-has-a-long-token" for name in ("anna", "ben", "cleo")}
@@ -68,7 +72,7 @@ def say(client: TestClient, item: int, choice: str, person: str = "anna", **how)
 
 def test_the_page_is_there_and_nothing_of_others_runs_in_it(open_client):
     client = open_client()
-    for path in ("/", "/review.js", "/review.css", "/icon.svg"):
+    for path in ("/", "/review.js", "/review.css", "/studio.css", "/icon.svg"):
         answer = client.get(path)
         assert answer.status_code == 200
         policy = answer.headers["content-security-policy"]
@@ -123,7 +127,7 @@ def test_an_item_tells_nothing_of_what_others_or_the_model_think(add, open_clien
     store.append([judged])
     client = open_client()
     [item] = take(client)
-    assert set(item) == {"id", "stage", "phrase", "image", "masks", "focus"}
+    assert set(item) == {"id", "stage", "phrase", "image", "masks", "rows", "focus"}
     assert set(item["masks"][0]) == {"index", "path", "at", "box", "is_accepted"}
     told = say(client, item["id"], "accept")["told"]["anna-1-accept"]
     assert told == {"model": {"choice": "reject", "probability": 0.2, "by": by}}
@@ -181,9 +185,31 @@ def test_clicks_are_for_whoever_holds_the_item(add, open_client):
     [item] = take(client)
     click = {"item": item["id"], "points": [[5, 9, True]]}
     assert post(client, "refine", click, "ben").status_code == 404
-    assert post(client, "refine", click).json() == {"mask": None}
+    assert post(client, "refine", click).json() == {"rows": []}
     assert post(client, "refine", {**click, "points": [[500, 9, True]]}).status_code == 422
     assert post(client, "refine", {**click, "points": []}).status_code == 422
+
+
+def test_everything_like_a_box_is_found_but_what_is_there(add, open_desk, people):
+    add()
+    masks = draw_masks(3)
+    found = Instances(masks, masks_to_boxes(masks), np.array([0.9, 0.8, 0.7], np.float32), 0.9, "red cup")
+    sam3 = BackgroundModel.from_loaded(Sam3(ScriptedBackend({None: {"red cup": found}})))
+    services = ReviewServices(ServeSettings(tokens=people.tokens, hosts=("127.0.0.1",)), people, open_desk(), sam3)
+    with TestClient(create_app(services), base_url="http://127.0.0.1") as client:
+        [item] = take(client)
+        there = {"id": 1, "size": SIZE, "counts": encode_mask(masks[0]).counts}
+        asked = {"item": item["id"], "id": 5, "box": [4, 8, 15, 30], "masks": [there]}
+        assert post(client, "alike", asked, "ben").status_code == 404
+        rows = post(client, "alike", asked).json()["rows"]
+        assert sorted((row["id"], row["counts"]) for row in rows) == [
+            (5, encode_mask(masks[1]).counts),
+            (6, encode_mask(masks[2]).counts),
+        ]
+        assert post(client, "alike", {**asked, "box": [900, 900, 950, 950]}).status_code == 422
+        assert post(client, "alike", {**asked, "masks": [{**there, "counts": "~~~"}]}).status_code == 422
+        wrong = {**asked, "masks": [{**there, "size": [9, 9], "counts": encode_mask(np.ones((9, 9), bool)).counts}]}
+        assert post(client, "alike", wrong).status_code == 422
 
 
 def test_undo_gives_the_items_back(add, open_client):

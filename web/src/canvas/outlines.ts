@@ -1,6 +1,6 @@
 // Draws the outlines of masks and their numbers. Only what has changed is drawn again, so that 200 masks are no burden.
 import { appendSvg, setAttributes } from './svg.ts';
-import type { Outline, Point } from './types.ts';
+import type { Box, Outline, Point } from './types.ts';
 import type { Viewport } from './viewport.ts';
 
 interface Drawn {
@@ -30,6 +30,14 @@ export class OutlineLayer {
     for (const [own, { path }] of this.drawn) path.classList.toggle('lit', own === id);
   }
 
+  /** The box of a mask that is drawn. */
+  findBox(id: number): Box | null {
+    const path = this.drawn.get(id)?.path as SVGGraphicsElement | undefined;
+    if (!path) return null;
+    const { x, y, width, height } = path.getBBox();
+    return [x, y, x + width, y + height];
+  }
+
   /** The topmost mask at a pixel. */
   findIdAt(pixel: Point): number | null {
     const hit = document.elementsFromPoint(...this.viewport.toWindow(pixel));
@@ -52,7 +60,8 @@ export class OutlineLayer {
   private update({ rim, path, plate }: Drawn, outline: Outline, active: boolean): void {
     const kind = active ? ' active' : '', lit = path.classList.contains('lit') ? ' lit' : '';
     setAttributes(rim, { d: outline.path, class: `rim${kind}` });
-    setAttributes(path, { d: outline.path, class: `mask${kind}${lit}`, style: `--color:${outline.color}` });
+    setAttributes(path, { d: outline.path, class: `mask${kind}${lit}`, 'data-label': outline.label ?? '' });
+    path.style.setProperty('--color', outline.color); // a page may forbid styles that are written as attributes
     setAttributes(plate, { ...this.viewport.toPercent(outline.at) });
     if (plate.firstElementChild) setAttributes(plate.firstElementChild, { fill: outline.color, stroke: outline.ink });
     if (plate.lastElementChild) setAttributes(plate.lastElementChild, { fill: outline.ink });

@@ -18,4 +18,6 @@ export interface Outline {
   /** Of CSS: the mask's colour, and that of letters on it. */
   color: string;
   ink: string;
+  /** The class, where the application gives one; style sheets may draw by it. */
+  label?: string;
 }

@@ -55,6 +55,6 @@ export class JudgingScreen implements Screen {
   }
 
   private edit(group: boolean): void {
-    if (this.item) this.desk.edit(this.item, group);
+    if (this.item) this.desk.edit(this.item, group ? (area) => area.markGroups() : undefined);
   }
 }

@@ -1,13 +1,15 @@
 // The review page: signs in, shows one item after the other, and takes answers by keyboard.
 import { findNode, limitNumber, makeNode } from '../dom.ts';
+import { CorrectionScreen } from './correction.ts';
+import { CoverageScreen } from './coverage.ts';
 import { GridScreen } from './grid.ts';
 import { ImageShelf } from './images.ts';
 import { JudgingScreen } from './judging.ts';
 import { Outbox } from './outbox.ts';
-import { PairScreen } from './pairs.ts';
-import { makeButtons, type Desk, type Said, type Screen } from './screen.ts';
+import { makeButtons, type Area, type Command, type Desk, type Said, type Screen } from './screen.ts';
 import { getJson, isOffline, makeId, postJson, RefusedError, setToken } from './server.ts';
 import { Supply } from './supply.ts';
+import { EDITABLE } from '../studio/tools/keys.ts';
 import { recallText, rememberText } from '../tab_store.ts';
 import { TeamScreen } from './team.ts';
 import { CHOICE_WORDS, type Answer, type Item, type Person, type Task, type Told } from './types.ts';
@@ -27,7 +29,7 @@ const find = <T extends Element = HTMLElement>(selector: string): T => findNode<
 class Page implements Desk {
   readonly shelf = new ImageShelf();
   private readonly screens: Record<Task, Screen>;
-  private readonly correction: PairScreen;
+  private readonly correction: CorrectionScreen;
   private readonly supply: Supply;
   private readonly outbox: Outbox;
   private readonly team: TeamScreen;
@@ -45,8 +47,8 @@ class Page implements Desk {
   private open: Record<string, number> = {};
 
   constructor(private readonly person: Person) {
-    this.correction = new PairScreen(this, true);
-    this.screens = { mv: new JudgingScreen(this), grid: new GridScreen(this), ev: new PairScreen(this, false), correct: this.correction };
+    this.correction = new CorrectionScreen(this);
+    this.screens = { mv: new JudgingScreen(this), grid: new GridScreen(this), ev: new CoverageScreen(this), correct: this.correction };
     this.team = new TeamScreen(this.shelf, (message) => this.tell(message), (item, choice) => this.setGold(item, choice));
     this.supply = new Supply((group) => this.screens[this.supply.task].prepare(group), () => void this.showNext(), (error) => this.report(error), () => this.outbox.list().map((answer) => answer.item));
     this.outbox = new Outbox(person.name, {
@@ -163,12 +165,13 @@ class Page implements Desk {
     this.notePainted();
   }
 
-  private put(screen: Screen, phrase: string): void {
+  /** `others`: commands beside those of the screen. */
+  private put(screen: Screen, phrase: string, others: Command[] = []): void {
     find('#phrase').textContent = phrase;
     const stage = find('#stage');
     if (stage.firstChild !== screen.node) {
       stage.replaceChildren(screen.node);
-      find('#bar').replaceChildren(makeButtons(screen.commands));
+      find('#bar').replaceChildren(makeButtons([...screen.commands, ...others]));
     }
   }
 
@@ -248,17 +251,17 @@ class Page implements Desk {
     }
   }
 
-  edit(item: Item, group: boolean): void {
-    void this.openEditor(item, group).catch((error: Error) => this.tell(error.message));
+  edit(item: Item, begin?: (area: Area) => void): void {
+    void this.openCorrection(item, begin).catch((error: Error) => this.tell(error.message));
   }
 
-  private async openEditor(item: Item, group: boolean): Promise<void> {
+  private async openCorrection(item: Item, begin?: (area: Area) => void): Promise<void> {
     const { view } = await postJson<{ view: Item }>('/api/edit', { item: item.id });
     if (this.shown?.[0] !== item) return;
     this.edited = view;
-    this.put(this.correction, view.phrase);
+    this.put(this.correction, view.phrase, [{ key: 'Esc', word: 'back', kind: 'minor', run: () => this.correction.leave() }]);
     await this.correction.show([view]);
-    if (group) this.correction.markGroups();
+    if (this.edited === view) begin?.(this.correction);
   }
 
   private async undo(): Promise<void> {
@@ -289,8 +292,8 @@ class Page implements Desk {
   }
 
   private handleKey(event: KeyboardEvent): void {
-    const isTyping = event.target instanceof HTMLInputElement;
-    if (isTyping || event.ctrlKey || event.metaKey || event.altKey || find('#work').hidden) return;
+    const isTyping = (event.target as Element).matches(EDITABLE);
+    if (isTyping || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || find('#work').hidden) return;
     if (this.handleOwnKey(event) || this.handleScreenKey(event)) event.preventDefault();
   }
 
@@ -310,22 +313,21 @@ class Page implements Desk {
     const isButton = event.target instanceof HTMLButtonElement && !(event.target.classList.contains('cell'));
     if (!this.shown || this.isTeamOpen || find<HTMLDialogElement>('#help').open || (isButton && event.key === 'Enter')) return false;
     if (event.key === 'Tab' && !(event.target === document.body || (event.target as Element).closest('#stage'))) return false;
-    if (this.edited && event.key === 'Escape') return this.leaveEditor();
     this.keyAt = event.timeStamp;
     const command = this.screen.commands.find(({ key }) => key.toUpperCase() === event.key.toUpperCase());
-    if (!command) return this.screen.handleKey(event);
+    if (!command) return this.screen.handleKey(event) || (event.key === 'Escape' && this.leave());
     if (!event.repeat) command.run();
     return true;
   }
 
-  private leaveEditor(): boolean {
+  leave(): boolean {
+    const group = this.shown, wasEdited = this.edited !== null;
     this.edited = null;
-    const group = this.shown;
-    if (group) {
+    if (group && wasEdited) {
       this.put(this.screen, group[0]?.phrase ?? '');
       void this.screen.show(group);
     }
-    return true;
+    return wasEdited;
   }
 
   private setOpacity(value: number): void {

@@ -1,5 +1,6 @@
 // What the server tells of items, and what people say of them.
 import type { Box, Point } from '../canvas/types.ts';
+import type { LocalMask } from '../studio/edits/local.ts';
 
 export type Stage = 'mv' | 'ev' | 'correct';
 export type Task = Stage | 'grid';
@@ -11,14 +12,12 @@ export interface ImageRef {
 }
 
 export interface MaskView {
-  /** Of the proposal's masks; none for one that was added here. */
-  index?: number;
-  /** The run lengths of one that was added here. */
-  counts?: string;
+  /** Of the proposal's masks. */
+  index: number;
   path: string;
   at: Point;
   box: Box;
-  is_accepted?: boolean;
+  is_accepted: boolean;
 }
 
 export interface Item {
@@ -27,6 +26,8 @@ export interface Item {
   phrase: string;
   image: ImageRef;
   masks: MaskView[];
+  /** The same masks as the work area edits them, where they are to be corrected. */
+  rows: LocalMask[];
   /** Of the close-up. */
   focus: Box;
 }

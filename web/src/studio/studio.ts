@@ -29,7 +29,7 @@ const MAKING = new Set<Edit['kind']>(['point', 'box', 'stroke', 'polygon']);
 /** Screen pixels of an image pixel from which on the pixels are shown as squares. */
 const MAGNIFIED = 4;
 const EMPTY_DATA = { points: [], active: null, threshold: 0 };
-/** Pixels of the long side of the image that Python sends, as in demo/studio/rows.py. */
+/** Pixels of the long side of the image that the demo sends, as in demo/studio/rows.py. */
 const IMAGE_SIDE = 1600;
 
 export class Studio {
@@ -56,6 +56,8 @@ export class Studio {
   /** The image of a studio without a conversation. */
   private fetched: Subject | null = null;
   private tool = '';
+  /** The image of the value that was shown last. */
+  private loading: Promise<void> = Promise.resolve();
 
   constructor(readonly host: Host) {
     const { element, server } = host;
@@ -65,7 +67,7 @@ export class Studio {
     this.threshold = findNode(element, '.threshold input');
     this.viewport = new Viewport(this.frame);
     this.zoom = new Zoom(this.viewport, findNode(element, '.well'), () => this.drawZoom());
-    this.tiles = new TileLayer(this.viewport, this.zoom, findNode(element, '.tiles'), IMAGE_SIDE, (tile) => this.loadTile(tile));
+    this.tiles = new TileLayer(this.viewport, this.zoom, findNode(element, '.tiles'), host.imageSide ?? IMAGE_SIDE, (tile) => this.loadTile(tile));
     this.outlines = new OutlineLayer(this.viewport, findNode(element, 'svg.masks'), findNode(element, 'svg.pins .plates'));
     this.marks = new MarkLayer(this.viewport, findNode(element, 'svg.pins .points'), findNode(element, 'svg.marks .bands'));
     this.film = new FilmPlayer(element, this.state, () => this.draw());
@@ -109,7 +111,7 @@ export class Studio {
     this.showThreshold();
     this.describe(has);
     this.draw();
-    if (this.isLocal) void this.updateLocal(value);
+    if (this.isLocal) this.loading = this.updateLocal(value);
   }
 
   // a studio without a conversation
@@ -119,11 +121,26 @@ export class Studio {
     if (value.tool && value.tool !== this.tool) this.setMode((this.tool = value.tool) as Mode);
     if (!value.key || this.fetched?.key === value.key) return;
     this.fetched = { key: value.key };
+    if (this.edits instanceof LocalEdits) this.edits.forget();
+    this.state.chooseMask(value.active);
     const url = await this.host.server.draw_image!({ key: value.key }) as string;
     if (this.fetched.key !== value.key) return;
     this.fetched = { key: value.key, url };
     this.photo.dataset.key = '';
     this.update();
+  }
+
+  /** Show a value that comes from elsewhere; resolves once its image is painted, or did not come. */
+  async showWork(value: StudioValue): Promise<void> {
+    this.host.props.value = value;
+    this.update();
+    await this.loading;
+    await this.photo.decode().catch(() => {});
+  }
+
+  /** Wait until all edits are made. */
+  async settleEdits(): Promise<void> {
+    if (this.edits instanceof LocalEdits) await this.edits.settle();
   }
 
   getValue(): StudioValue {
@@ -234,7 +251,7 @@ export class Studio {
 
   showTip(at: Point): void {
     const tip = findNode(this.stage, '.tip'), over = this.state.findMask(this.outlines.findIdAt(at));
-    setText(tip, over ? `${over.id} · ${over.phrase} · ${over.score.toFixed(2)}` : '');
+    setText(tip, over ? [over.id, over.phrase, ...(over.score < 1 ? [over.score.toFixed(2)] : [])].join(' · ') : ''); // by hand it has no score
     this.viewport.placeNode(tip, at);
     this.highlight(over?.id ?? null);
   }
@@ -250,6 +267,11 @@ export class Studio {
   }
 
   // what the visitor does
+
+  /** Whether something is begun that the next click or key goes on with. */
+  get isDrawing(): boolean {
+    return this.drawing.isDrawing || this.state.corner !== null || this.state.merging || this.question.isOpen;
+  }
 
   /** Give up what is begun and not done: a stroke, corners, a drag, a merge. Say whether there was something. */
   cancelGesture(): boolean {

@@ -10,6 +10,9 @@ export interface MaskRow extends Outline {
   score: number;
   area: number;
   selected: boolean;
+  /** The clicks that made it, and the box, where the application finds objects without Python's help. */
+  clicks?: SignedPoint[];
+  drawnBox?: Box | null;
   /** Of a video: its spans of frames, and its outlines by frame. */
   spans?: [number, number][];
   frames?: Record<string, FrameOutline>;

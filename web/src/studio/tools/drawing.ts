@@ -56,8 +56,8 @@ export class DrawingTools {
     this.node = appendSvg(this.layer, 'polyline', {
       class: this.studio.mode === 'eraser' ? 'stroke erasing' : 'stroke',
       'stroke-width': 2 * this.strokeRadius,
-      style: `--color:${this.studio.state.findMask(this.studio.state.object.active)?.color ?? '#fff'}`,
     });
+    this.node.style.setProperty('--color', this.studio.state.findMask(this.studio.state.object.active)?.color ?? '#fff');
     this.showPoints(at);
   }
 

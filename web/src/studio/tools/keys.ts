@@ -29,6 +29,7 @@ export function connectKeys(studio: Studio): void {
     event.preventDefault();
   });
   document.addEventListener('keydown', (event) => {
+    if (!studio.stage.isConnected) return;
     if (!(event.ctrlKey || event.metaKey) || event.key.toLowerCase() !== 'z' || (event.target as Element).closest(EDITABLE)) return;
     event.preventDefault();
     findNode<HTMLButtonElement>(studio.stage, event.shiftKey ? '[data-do=redo]' : '[data-do=undo]').click();
