@@ -20,8 +20,10 @@ from demo.engine import Engine
 from demo.line import AnswerLine
 from demo.page.app import WEB, build_page
 from demo.sessions import STORE_BYTES, SessionStore
+from demo.studio.component import read_web_file
 from demo.transport.compression import CompressionMiddleware
 from demo.transport.headers import SecurityHeadersMiddleware
+from demo.transport.resting import RestingMiddleware
 from demo.uploads import Limits
 from sam3_tool.network.listening import open_listener
 
@@ -162,7 +164,11 @@ def _build_shared_options(limits: Limits) -> dict[str, Any]:
         "theme": build_theme(),
         "css_paths": [WEB / f"{name}.css" for name in ("style", "studio", "page", "talk", "album")],
         "app_kwargs": {
-            "middleware": [Middleware(CompressionMiddleware), Middleware(SecurityHeadersMiddleware)],
+            "middleware": [
+                Middleware(CompressionMiddleware),
+                Middleware(SecurityHeadersMiddleware),
+                Middleware(RestingMiddleware, script=read_web_file("resting.js")),
+            ],
             "docs_url": None,
             "redoc_url": None,
             "openapi_url": None,

@@ -7,6 +7,7 @@ const ENTRIES = {
   'src/album/main.ts': '../demo/web/album.js',
   'src/studio/main.ts': '../demo/web/stage.js',
   'src/talk/main.ts': '../demo/web/talk.js',
+  'src/resting.ts': '../demo/web/resting.js',
 };
 const OPTIONS = { bundle: true, write: false, minify: true, format: 'iife', target: 'es2022', charset: 'utf8', legalComments: 'none', loader: { '.html': 'text' } };
 

@@ -1,13 +1,16 @@
 """The start of the page: four questions with what came of them, and a tap that asks one."""
 
 import re
+from pathlib import Path
 
+import gradio
 import numpy as np
 import pytest
 
 from demo.start.drawing import draw_answer
 from demo.start.examples import ANSWERS, EXAMPLES
 from demo.talk.suggestions import EXAMPLE_QUERIES
+from tests.support.browser import ROOT, Visitor
 
 PHONE = {"viewport": {"width": 390, "height": 844}, "device_scale_factor": 2, "has_touch": True, "is_mobile": True}
 LOSS = 4
@@ -17,6 +20,19 @@ MOST = 40_000
 """Bytes of all images of the start screen, as the page holds them."""
 UNCOVERED = "(one) => getComputedStyle(one).clipPath"
 MOTION = "(one) => getComputedStyle(one).animationName"
+COUNT_CLOCKS_JS = """
+  const askForFrame = window.requestAnimationFrame.bind(window);
+  let clocks = 0;
+  window.requestAnimationFrame = (act) => {
+    clocks += String(act).includes('performance.now()');
+    return askForFrame(act);
+  };
+  window.countClocks = (frames) => new Promise((done) => {
+    const before = clocks, step = () => frames-- ? askForFrame(step) : done(clocks - before);
+    step();
+  });
+"""
+"""Counts the frames in which a clock of Gradio's goes on, of as many as are asked for."""
 
 
 def test_one_tap_opens_an_example_and_asks_its_question(visit, shoot):
@@ -41,6 +57,23 @@ def test_shift_opens_an_example_and_asks_nothing(visit):
     visitor.begin("horses")
     visitor.page.locator(".suggestions .suggestion").first.wait_for()
     assert visitor.page.locator("#chat .mine").count() == 0
+
+
+def test_no_clock_of_gradios_runs_on_an_open_page(visit_plain, request):
+    page = visit_plain("about:blank")
+    page.add_init_script(COUNT_CLOCKS_JS)
+    visitor = Visitor(page).arrive(request.getfixturevalue("server").url)
+    assert page.evaluate("countClocks(10)") == 0
+    visitor.begin()
+    assert page.evaluate("countClocks(10)") == 0
+
+
+def test_the_script_that_stops_the_clock_knows_it_in_the_gradio_that_is_here():
+    script = (ROOT / "demo" / "web" / "resting.js").read_text(encoding="utf-8")
+    pattern = re.search(r"=/(.+?/1e3)/,", script)[1].replace(r"\/", "/")
+    assets = Path(gradio.__file__).parent / "templates" / "frontend" / "assets"
+    counting = [path for path in assets.glob("*.js") if re.search(pattern, path.read_text(encoding="utf-8"))]
+    assert [path.name.partition("-")[0] for path in counting] == ["statustracker"]
 
 
 def test_where_nothing_hovers_the_masks_come_by_themselves_unless_motion_is_unwanted(visit, shoot):

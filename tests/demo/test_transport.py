@@ -14,6 +14,7 @@ from demo.requests import Look
 from demo.talk.following import Follower
 from demo.transport.compression import CompressionMiddleware
 from demo.transport.headers import SecurityHeadersMiddleware
+from demo.transport.resting import RestingMiddleware
 
 TEXT = b"<p>watermelon</p>" * 200
 
@@ -114,3 +115,21 @@ def test_the_reply_to_an_edit_tells_the_talk_and_the_strip_too(actions, melons):
     assert len(brotli.compress(json.dumps(reply).encode(), quality=5)) < 800
     assert "parts" not in answerer.answer({**asked, "edits": [{"kind": "explode"}], **looks})
     assert answerer.answer({**asked, "edits": [], "strip": "x" * 99})["error"]
+
+
+def test_the_script_is_added_to_the_page_alone_with_its_length():
+    for document, added in ((b"<head><script>window.gradio_config = {}", True), (b"<head><title>a log</title>", False)):
+        sent = []
+
+        async def answer(scope, receive, send, document=document):
+            start = [(b"content-type", b"text/html; charset=utf-8"), (b"Content-Length", b"%d" % len(document))]
+            await send({"type": "http.response.start", "status": 200, "headers": start})
+            await send({"type": "http.response.body", "body": document})
+
+        async def send(message, sent=sent):
+            sent.append(message)
+
+        asyncio.run(RestingMiddleware(answer, "rest();")({"type": "http"}, None, send))
+        start, body = sent
+        assert (b"<head><script>rest();</script>" in body["body"]) == added
+        assert int(dict(start["headers"])[b"Content-Length"]) == len(body["body"])
