@@ -19,6 +19,8 @@ WORDS = 49_408
 _NAMES = Path(__file__).with_name("published_names.txt")
 _NAMES_31 = Path(__file__).with_name("published_names_31.txt")
 """Of SAM 3.1: those that SAM 3 has not, or has with another shape."""
+_STUDENT_NAMES = Path(__file__).with_name("published_student_names.txt")
+"""Of EfficientSAM3's nine trunks, below `trunk.model.`."""
 _VISION = "detector.backbone.vision_backbone."
 _SPREAD = 0.02
 
@@ -29,7 +31,7 @@ def list_published_shapes() -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     >>> list_published_shapes()["detector.backbone.vision_backbone.trunk.pos_embed"]
     ((1, 577, 1024), torch.float32)
     """
-    return _read_names(_NAMES)
+    return _read_names(_NAMES.read_text(encoding="utf-8"))
 
 
 def list_published_shapes_31() -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
@@ -42,12 +44,29 @@ def list_published_shapes_31() -> dict[str, tuple[tuple[int, ...], torch.dtype]]
     """
     replaced = ("tracker.", f"{_VISION}sam2_convs.", f"{_VISION}convs.3.")
     kept = {name: shape for name, shape in list_published_shapes().items() if not name.startswith(replaced)}
-    return kept | _read_names(_NAMES_31)
+    return kept | _read_names(_NAMES_31.read_text(encoding="utf-8"))
 
 
-def _read_names(file: Path) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
+def list_student_shapes() -> dict[str, dict[str, tuple[int, ...]]]:
+    """Return, for each vision trunk of EfficientSAM3, the shape of each weight by its name below `trunk.model.`.
+
+    They were listed from the networks that `build_efficientsam3_image_model` of the published code makes, without the
+    counters of batch norms.
+
+    >>> sorted(list_student_shapes())
+    ['efficientvit_b0', 'efficientvit_b1', 'efficientvit_b2', 'repvit_m0.9', 'repvit_m1.1', 'repvit_m2.3', \
+'tinyvit_11m', 'tinyvit_21m', 'tinyvit_5m']
+    """
+    parts = re.split(r"^\[(\S+)\].*\n", _STUDENT_NAMES.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]
+    return {
+        size: {name: shape for name, (shape, _) in _read_names(names).items()}
+        for size, names in zip(parts[::2], parts[1::2], strict=True)
+    }
+
+
+def _read_names(text: str) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
     shapes = {}
-    for line in file.read_text(encoding="utf-8").splitlines():
+    for line in text.splitlines():
         name, sizes, *kind = line.split()
         shape = tuple(int(size) for size in sizes.split("x"))
         for single in _expand_numbers(name):

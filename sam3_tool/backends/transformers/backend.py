@@ -37,6 +37,7 @@ from sam3_tool.backends.transformers.layers.published import match_published_num
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
 from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
+from sam3_tool.backends.transformers.students.trunk import is_student
 from sam3_tool.backends.transformers.text import PromptEncoder
 from sam3_tool.backends.transformers.tracker import Tracker
 from sam3_tool.concepts.concept import Concept
@@ -150,7 +151,8 @@ class TransformersBackend:
         self._vocabulary = vocabulary
         self._estimator = None if folder is None else read_estimator(folder)
         match_published_numbers(model)
-        replace_rotary_attention(model.vision_encoder.backbone)
+        if not is_student(model.vision_encoder.backbone):
+            replace_rotary_attention(model.vision_encoder.backbone)
         convolutions = model.mask_decoder.pixel_decoder.conv_layers
         model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
         self._mask_head = MaskHead(model.mask_decoder)

@@ -26,7 +26,7 @@ from sam3_tool.backends.transformers.files.checkpoint import format_one_line, li
 from sam3_tool.backends.transformers.files.slices import iterate_slices, list_safetensors, open_safetensors
 from sam3_tool.backends.transformers.native.checkpoint import NativeCheckpoint
 from sam3_tool.backends.transformers.tracker import EXACT_PARTS
-from sam3_tool.errors import CheckpointError
+from sam3_tool.errors import CheckpointError, MissingPackageError
 from sam3_tool.plugins import import_lock
 from sam3_tool.system.files import decode_json
 
@@ -63,7 +63,7 @@ def read_detector(folder: Path, dtype: torch.dtype) -> tuple[Any, Processors]:
             else:
                 processors = Processors(*native.read_processors())  # takes less time than weights, and may fail
                 model, report = native.build_detector(dtype)
-    except CheckpointError:
+    except (CheckpointError, MissingPackageError):
         raise
     except Exception as error:  # a damaged folder raises whatever its damaged part does
         raise CheckpointError(

@@ -9,6 +9,8 @@ from typing import Any
 
 import torch
 
+from sam3_tool.backends.transformers.students.trunk import is_student
+
 
 def keep_residuals_float32(model: Any) -> Any:
     """Change a 16-bit `Sam3Model` so that coordinates and the trunk's sums stay in float32, and return it.
@@ -20,7 +22,8 @@ def keep_residuals_float32(model: Any) -> Any:
     narrow = model.dtype
     for part in (model.geometry_encoder, model.detr_decoder, model.dot_product_scoring):
         part.float().register_forward_pre_hook(_widen_inputs, with_kwargs=True)
-    keep_trunk_float32(model.vision_encoder.backbone, narrow)
+    if not is_student(model.vision_encoder.backbone):
+        keep_trunk_float32(model.vision_encoder.backbone, narrow)
     model.geometry_encoder.register_forward_hook(partial(_narrow_output, narrow))
     return model
 

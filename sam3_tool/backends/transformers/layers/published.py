@@ -3,6 +3,8 @@
 from math import inf
 from typing import Any
 
+from sam3_tool.backends.transformers.students.trunk import is_student
+
 TRUNK_EPSILON = 1e-5
 """Of every norm of the vision trunk (`sam3/model/vitdet.py`); the converted configuration says 1e-6."""
 
@@ -14,7 +16,8 @@ def match_published_numbers(model: Any) -> None:
     - Presence logits have no bounds. The published decoder computes them cut at 10 and drops the result
       (`sam3/model/decoder.py`), so that its scores, and what it was trained with, are those of the logits themselves.
     """
-    match_trunk_norms(model.vision_encoder.backbone)
+    if not is_student(model.vision_encoder.backbone):
+        match_trunk_norms(model.vision_encoder.backbone)
     model.detr_decoder.clamp_presence_logit_max_val = inf
 
 

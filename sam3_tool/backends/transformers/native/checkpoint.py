@@ -17,17 +17,27 @@ from transformers import (
 )
 
 from sam3_tool.backends.catalog import WORKS_NOW
-from sam3_tool.backends.transformers.native.configuration import describe_detector, describe_memory, describe_tracker
+from sam3_tool.backends.transformers.native.configuration import (
+    describe_detector,
+    describe_memory,
+    describe_tracker,
+    select_student,
+)
 from sam3_tool.backends.transformers.native.conversion import convert_weights
 from sam3_tool.backends.transformers.native.files import NativeFile
 from sam3_tool.backends.transformers.native.lite_text import describe_lite_text
+from sam3_tool.backends.transformers.native.names import STUDENT, STUDENT_TRUNK
 from sam3_tool.backends.transformers.native.tokenizer import find_tokenizer
+from sam3_tool.backends.transformers.students.layout import describe_student
+from sam3_tool.backends.transformers.students.names import map_student_names
+from sam3_tool.backends.transformers.students.trunk import StudentTrunk, WeightFaults
 from sam3_tool.errors import CheckpointError
 from sam3_tool.system.files import decode_json
 
 _DETECTOR = "detector_model."
 _LAST_LEVEL = "vision_encoder.neck.fpn_layers.3."
 """Of the detector's pyramid, which SAM 3.1 is without. SAM 3 has it and never reads it."""
+_TRUNK = "vision_encoder.backbone."
 _COUNTER = ".num_batches_tracked"
 """Of a batch norm; nothing reads it after a training."""
 
@@ -60,11 +70,35 @@ class NativeCheckpoint:
             output_loading_info=True,
             ignore_mismatched_sizes=True,
         )
-        unneeded = (_LAST_LEVEL,) if self.is_multiplex else ()
+        unneeded = (_LAST_LEVEL,) * self.is_multiplex
+        if self._file.is_student:
+            unneeded += (_TRUNK,)
+            faults = self._place_student(model, dtype)
+            report["missing_keys"] = {*report["missing_keys"], *faults.missing}
+            report["mismatched_keys"] = {*report["mismatched_keys"], *faults.mismatched}
         report["missing_keys"] = {
             name for name in report["missing_keys"] if not name.startswith(unneeded) and not name.endswith(_COUNTER)
         }
         return model, report
+
+    def _place_student(self, model: Any, dtype: torch.dtype) -> WeightFaults:
+        """Give a detector EfficientSAM3's trunk, and say what is not right with that."""
+        shapes = select_student(self._file.shapes)
+        layout = describe_student(shapes)
+        names = map_student_names(layout.family, shapes)
+        converted = convert_weights(self._file, lambda name: name.startswith(STUDENT), lambda _: torch.float32)
+        weights = {names[bare]: value for name, value in converted.items() if (bare := name[len(STUDENT) :]) in names}
+        trunk = StudentTrunk(layout, grid=model.config.vision_config.backbone_feature_sizes[-1][0])
+        faults = trunk.load_weights(weights)
+        if faults.unknown:
+            stored = next(bare for bare, own in names.items() if own == faults.unknown[0])
+            raise CheckpointError(
+                f"{self._file.path} is not EfficientSAM3 as it was published: its vision encoder has "
+                f"{len(faults.unknown)} more weights, e.g. {STUDENT_TRUNK}{stored}. {WORKS_NOW}"
+            )
+        if not any(faults):  # norms of half a network are those of random numbers
+            model.vision_encoder.backbone = trunk.fold_norms().to(dtype)
+        return faults
 
     def read_processors(self) -> tuple[Any, Any]:
         """Return the tokenizer and the image processor. Raises `CheckpointError` if there is no tokenizer."""

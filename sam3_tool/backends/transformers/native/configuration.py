@@ -9,7 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from sam3_tool.backends.transformers.native.names import TRUNK
+from sam3_tool.backends.transformers.native.names import STUDENT_TRUNK, TRUNK
+from sam3_tool.backends.transformers.students.layout import describe_student
 
 Shapes = Mapping[str, tuple[int, ...]]
 _HEAD, _ENCODER_HEAD = 32, 64
@@ -57,7 +58,9 @@ def describe_detector(
 
 def describe_vision(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
     """Return the arguments of a `Sam3VisionConfig`; see `describe_detector`."""
-    trunk = _describe_trunk(shapes, known.get("backbone_config") or {})
+    student = select_student(shapes)
+    describe = _describe_student if student else _describe_trunk
+    trunk = describe(student or shapes, known.get("backbone_config") or {})
     grid = trunk["image_size"] // trunk["patch_size"]
     return {
         **known,
@@ -123,6 +126,25 @@ def describe_memory(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
         "memory_fuser_intermediate_dim": shapes[f"{fuser}0.pwconv1.weight"][0],
         "memory_fuser_kernel_size": kernel,
         "memory_fuser_padding": kernel // 2,
+    }
+
+
+def select_student(shapes: Shapes) -> dict[str, tuple[int, ...]]:
+    """Return the shapes of EfficientSAM3's trunk by the names below it; {} where the trunk is SAM 3's own."""
+    return {
+        name.removeprefix(STUDENT_TRUNK): shape for name, shape in shapes.items() if name.startswith(STUDENT_TRUNK)
+    }
+
+
+def _describe_student(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arguments of a `Sam3ViTConfig` without layers, for the trunk that a student takes the place of."""
+    return {
+        "model_type": "sam3_vit_model",
+        "hidden_size": describe_student(shapes).features,
+        "num_hidden_layers": 0,
+        "global_attn_indexes": [],
+        "image_size": known.get("image_size", 1008),
+        "patch_size": known.get("patch_size", 14),
     }
 
 

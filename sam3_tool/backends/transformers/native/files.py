@@ -14,15 +14,24 @@ from sam3_tool.backends.transformers.files.broken_weights import check_weight_fi
 from sam3_tool.backends.transformers.files.checkpoint import format_one_line
 from sam3_tool.backends.transformers.files.slices import SLICE_BYTES, iterate_slices, open_safetensors
 from sam3_tool.backends.transformers.native.lite_text import choose_context
-from sam3_tool.backends.transformers.native.names import LITE_TEXT, TRUNK, is_multiplex, normalize_names, translate_name
+from sam3_tool.backends.transformers.native.names import (
+    LITE_TEXT,
+    STUDENT_TRUNK,
+    TRUNK,
+    is_multiplex,
+    normalize_names,
+    translate_name,
+)
+from sam3_tool.backends.transformers.students.layout import find_family
 from sam3_tool.errors import CheckpointError
 
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
 _NESTED = ("model", "state_dict", "model_state_dict", "ema")
 """Where training runs put the weights."""
+_STUDENT_ALONE = "without the rest of SAM 3, as its stage 1 saves it: name a merged file such as efficientsam3_tinyvit.pt"
 _OTHER_MODELS = {
-    "detector.backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
-    "backbone.vision_backbone.trunk.model.": "EfficientSAM3, whose vision encoder is another",
+    "backbone.model.": f"EfficientSAM3's image encoder alone, {_STUDENT_ALONE}",
+    "encoder.embedding_layer.": f"EfficientSAM3's text encoder alone, {_STUDENT_ALONE}",
     "image_encoder.trunk.": "SAM 2",
     "image_encoder.blocks.": "SAM",
     "detector_model.": "SAM 3 under transformers' names, which are read from a folder with config.json",
@@ -50,6 +59,8 @@ class NativeFile:
         """Whether it is SAM 3.1, whose tracker takes several objects at once."""
         self.is_lite_text = any(native.startswith(LITE_TEXT) for native in self._stored)
         """Whether its text encoder is that of SAM3-LiteText."""
+        self.is_student = any(native.startswith(STUDENT_TRUNK) for native in self._stored)
+        """Whether its vision trunk is that of EfficientSAM3."""
         self._check_names()
         self._check_formats(tensors)
 
@@ -69,7 +80,12 @@ class NativeFile:
             yield natives[stored], tensor
 
     def _check_names(self) -> None:
-        if f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
+        if self.is_student and find_family(name.removeprefix(STUDENT_TRUNK) for name in self.shapes) is None:
+            raise CheckpointError(
+                f"{self.path} is not EfficientSAM3 as it was published: its vision encoder is none of EfficientViT, "
+                f"RepViT and TinyViT. {WORKS_NOW}"
+            )
+        if not self.is_student and f"{TRUNK}patch_embed.proj.weight" not in self.shapes:
             what = _describe_names(self._stored.values())
             folder = self.path.parent
             if "detector_model." in what and (folder / "config.json").exists():
@@ -164,7 +180,8 @@ def _describe_names(names: Collection[str]) -> str:
     """Say of which model names are."""
     first = min(names, default="")
     for stored in sorted(names):
+        bare = stored.removeprefix("module.").removeprefix("student_trunk.")
         for beginning, model in _OTHER_MODELS.items():
-            if stored.startswith(beginning):
+            if bare.startswith(beginning):
                 return f"its weight {stored} is of {model}"
     return f"its weights have names such as {first!r}; expected {TRUNK + 'patch_embed.proj.weight'!r} among them"

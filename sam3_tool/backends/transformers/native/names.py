@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 from typing import NamedTuple
 
+from sam3_tool.backends.transformers.students.names import is_unread
+
 
 class Section(NamedTuple):
     """Rules for all native names that begin alike."""
@@ -315,6 +317,10 @@ _LEFT_OUT = tuple(
 
 TRUNK = "detector.backbone.vision_backbone.trunk."
 """How the names of the vision trunk begin; no SAM 3 is without it."""
+STUDENT_TRUNK = f"{TRUNK}model."
+"""How those of EfficientSAM3's begin, which is another network (see `students`)."""
+STUDENT = "student."
+"""What they begin with here instead, the rest as it is: `Sam3VideoModel` has no such part."""
 LITE_TEXT = "detector.backbone.language_backbone.encoder.embedding_layer."
 """How a name begins that no text encoder but that of SAM3-LiteText has."""
 
@@ -329,7 +335,9 @@ def normalize_names(names: Iterable[str]) -> dict[str, str]:
     {'module.backbone.vision_backbone.trunk.ln_pre.bias': 'detector.backbone.vision_backbone.trunk.ln_pre.bias'}
     """
     stored = list(names)
-    plain = {name: _replace_beginning(name.removeprefix("module."), _BEGINNINGS) for name in stored}
+    # some runs of EfficientSAM3 save its trunk within another module
+    bare = {name: name.removeprefix("module.").replace("student_trunk.", "") for name in stored}
+    plain = {name: _replace_beginning(short, _BEGINNINGS) for name, short in bare.items()}
     is_31 = is_multiplex(plain.values())
     tracker = _MULTIPLEX_BEGINNINGS if is_31 else {"tracker.model.": "tracker."}
     return {name: _replace_beginning(normal, tracker) for name, normal in plain.items()}
@@ -352,7 +360,7 @@ def translate_name(native: str) -> tuple[str, ...] | None:
         native: Its name in `sam3.pt`; see `normalize_names`.
 
     Returns:
-        One name; or three, of a projection to queries, keys and values; or none for a weight that is not read. `None`
+        One name, which begins with `student.` for EfficientSAM3's trunk; or three, of a projection to queries, keys and values; or none for a weight that is not read. `None`
         for a name that is not SAM 3's.
 
     >>> translate_name("detector.backbone.vision_backbone.trunk.blocks.3.attn.qkv.bias")[0]
@@ -364,6 +372,9 @@ def translate_name(native: str) -> tuple[str, ...] | None:
     """
     if any(pattern.match(native) for pattern in _LEFT_OUT):
         return ()
+    if native.startswith(STUDENT_TRUNK):
+        own = native.removeprefix(STUDENT_TRUNK)
+        return () if is_unread(own) else (STUDENT + own,)
     section = next((section for section in SECTIONS if native.startswith(section.native)), None)
     if section is None:
         return None
