@@ -16,6 +16,10 @@ WORKS_NOW = "Without asking anybody: `--sam3 open` (photographs, downloaded once
 """What a message about missing weights ends with."""
 
 
+EFFICIENT_REPOSITORY = "Simon7108528/EfficientSAM3"
+EFFICIENT_NAME = f"{EFFICIENT_REPOSITORY}/efficientsam3_ft/efficientsam3_{{}}.pt"
+"""The name of a model of EfficientSAM3, by the family of its vision encoder."""
+
 CONFIGURATION, TOKENIZER, PROCESSOR = (
     ("config.json",),
     ("tokenizer.json", "vocab.json", "vocab.txt"),
@@ -123,6 +127,28 @@ CATALOG: tuple[CatalogEntry, ...] = (
         )
         for size, nbytes in (("s0", 2_117_000_000), ("s1", 2_200_000_000), ("l", 2_440_000_000))
     ),
+    *(
+        CatalogEntry(
+            name=EFFICIENT_NAME.format(family),
+            title=f"EfficientSAM3 ({title})",
+            licence="Apache-2.0 by its repository",
+            access="open",
+            nbytes=nbytes,
+            abilities=("phrase", "exemplar"),
+            checked="random weights",
+            files=(ModelFiles(EFFICIENT_REPOSITORY, f"efficientsam3_ft/efficientsam3_{family}.pt", beside=()),),
+            note=(
+                "It needs `sam3-agent[efficient]`. It was made from SAM 3: the SAM License may apply. Clicks and "
+                "videos work if the file holds SAM 3's tracker."
+            ),
+        )
+        # with the tracker, as the authors' sizes of files are
+        for family, title, nbytes in (
+            ("efficientvit", "EfficientViT-B1", 468_000_000),
+            ("repvit", "RepViT-M1.1", 482_000_000),
+            ("tinyvit", "TinyViT-11M", 492_000_000),
+        )
+    ),
     CatalogEntry(
         name="facebook/sam3",
         title="SAM 3",
@@ -161,6 +187,15 @@ CATALOG: tuple[CatalogEntry, ...] = (
 def find_entry(name: str) -> CatalogEntry | None:
     """Return the model of this name, or None."""
     return next((entry for entry in CATALOG if entry.name == name), None)
+
+
+def list_repositories() -> list[str]:
+    """Return the repositories whose files may be named each: "REPOSITORY/FILE".
+
+    >>> list_repositories()[-1]
+    'facebook/sam3.1'
+    """
+    return list(dict.fromkeys(files.repository for entry in CATALOG for files in entry.files))
 
 
 def suggest_name(name: str) -> str:

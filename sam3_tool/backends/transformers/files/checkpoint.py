@@ -10,8 +10,9 @@ from functools import cache
 from hashlib import sha256
 from pathlib import Path
 
-from huggingface_hub import snapshot_download
+from huggingface_hub import hf_hub_download, snapshot_download
 from huggingface_hub.errors import (
+    EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     LocalEntryNotFoundError,
@@ -19,7 +20,17 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
-from sam3_tool.backends.catalog import CONFIGURATION, PROCESSOR, TOKENIZER, WORKS_NOW, find_entry, suggest_name
+from sam3_tool.backends.catalog import (
+    CONFIGURATION,
+    EFFICIENT_NAME,
+    EFFICIENT_REPOSITORY,
+    PROCESSOR,
+    TOKENIZER,
+    WORKS_NOW,
+    find_entry,
+    list_repositories,
+    suggest_name,
+)
 from sam3_tool.backends.transformers.files.architectures import TRACKERS, describe_other_model, read_model_type
 from sam3_tool.backends.transformers.files.broken_weights import MOST_HEADER_BYTES, check_json_file, check_weight_file
 from sam3_tool.errors import CheckpointError, PathError
@@ -28,10 +39,9 @@ from sam3_tool.probability import ESTIMATOR_FILE
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder
 
 EMBEDDED_NAME = "tiny"
-_EFFICIENT_SAM3 = "simon7108528/efficientsam3"
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_HUB_PAGE = re.compile(rf"https?://huggingface\.co/({_HUB_ID.pattern})")
+_HUB_PAGE = re.compile(rf"https?://huggingface\.co/({_HUB_ID.pattern})(?:/(?:resolve|blob)/main(/[\w./-]+))?")
 _FILES = ["*.json", "*.safetensors", "*.txt"]
 _NATIVE_ENDINGS = (".pt", ".pth", ".safetensors")
 """Of files in which native names are looked for. A file that is named itself may end otherwise."""
@@ -57,7 +67,8 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
         path = expand_path(name)
     except PathError as error:
         if page := _HUB_PAGE.match(name):
-            raise CheckpointError(f"SAM 3 checkpoint {name!r} is a page; write {page[1]!r}. {WORKS_NOW}") from error
+            written = page[1] + (page[2] or "")
+            raise CheckpointError(f"SAM 3 checkpoint {name!r} is a page; write {written!r}. {WORKS_NOW}") from error
         raise CheckpointError(f"SAM 3 checkpoint {name!r}: {error}") from error
     if name == EMBEDDED_NAME:
         return Path(str(importlib.resources.files("sam3_tool") / EMBEDDED_NAME))
@@ -73,6 +84,8 @@ def locate_checkpoint(name_or_path: str | Path) -> Path:
         ) from error
     if _HUB_ID.fullmatch(name) and path.suffix not in _FILE_ENDINGS:
         return _choose_weights(_download_checkpoint(name))
+    if repository := next((known for known in list_repositories() if name.startswith(f"{known}/")), ""):
+        return _download_file(repository, name.removeprefix(f"{repository}/"))
     raise CheckpointError(
         f"SAM 3 checkpoint {name!r}: no such folder or file{suggest_name(name)}; expected a name that `sam3-agent "
         f"models` lists, a folder with config.json and model.safetensors, or an official .pt file. {WORKS_NOW}"
@@ -208,12 +221,29 @@ def download_files(repository: str, *, advice: str) -> Path:
         raise CheckpointError(f"{describe_obstacle(repository, error)} {advice}") from error
 
 
-def _download_checkpoint(repository: str) -> Path:
-    if repository.lower() == _EFFICIENT_SAM3:
+def _download_file(repository: str, file: str) -> Path:
+    """Return one file of a repository, which is downloaded first, with a progress bar."""
+    name = f"{repository}/{file}"
+    try:
+        return Path(hf_hub_download(repository, file))
+    except LocalEntryNotFoundError as error:
         raise CheckpointError(
-            f"{repository} holds EfficientSAM3, whose vision encoders (EfficientViT, RepViT, TinyViT) are not read; "
-            f"its SAM3-LiteText is: name a downloaded sam3_litetext_….pt, or `--sam3 vil-uob/sam3-litetext-s0`. "
-            f"{WORKS_NOW}"
+            f"{describe_obstacle(name, error)} Download it where https://huggingface.co/{repository} can be reached"
+            f"{suggest_name(name)}. {WORKS_NOW}"
+        ) from error
+    except EntryNotFoundError as error:
+        raise CheckpointError(f"{repository} has no file {file}{suggest_name(name)}. {WORKS_NOW}") from error
+    except Exception as error:  # the HTTP library raises errors of many kinds for what the environment holds
+        if fault := describe_missing_hub_home() or describe_http_fault():
+            raise CheckpointError(f"{name} could not be downloaded: {fault}. {WORKS_NOW}") from error
+        raise CheckpointError(f"{describe_obstacle(name, error)} {_format_advice(repository)}") from error
+
+
+def _download_checkpoint(repository: str) -> Path:
+    if repository.lower() == EFFICIENT_REPOSITORY.lower():
+        raise CheckpointError(
+            f"{repository} holds many networks; name a file of it, such as "
+            f"`--sam3 {EFFICIENT_NAME.format('tinyvit')}`. {WORKS_NOW}"
         )
     folder = download_files(repository, advice=_format_advice(repository))
     # without the hub, whatever an earlier download has left is taken for the whole

@@ -131,9 +131,7 @@ def describe_memory(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:
 
 def select_student(shapes: Shapes) -> dict[str, tuple[int, ...]]:
     """Return the shapes of EfficientSAM3's trunk by the names below it; {} where the trunk is SAM 3's own."""
-    return {
-        name.removeprefix(STUDENT_TRUNK): shape for name, shape in shapes.items() if name.startswith(STUDENT_TRUNK)
-    }
+    return {name.removeprefix(STUDENT_TRUNK): shape for name, shape in shapes.items() if name.startswith(STUDENT_TRUNK)}
 
 
 def _describe_student(shapes: Shapes, known: Mapping[str, Any]) -> dict[str, Any]:

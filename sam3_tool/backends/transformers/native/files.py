@@ -28,7 +28,9 @@ from sam3_tool.errors import CheckpointError
 _ARCHIVE, _PICKLE = b"PK\x03\x04", b"\x80"
 _NESTED = ("model", "state_dict", "model_state_dict", "ema")
 """Where training runs put the weights."""
-_STUDENT_ALONE = "without the rest of SAM 3, as its stage 1 saves it: name a merged file such as efficientsam3_tinyvit.pt"
+_STUDENT_ALONE = (
+    "without the rest of SAM 3, as its stage 1 saves it: name a merged file such as efficientsam3_tinyvit.pt"
+)
 _OTHER_MODELS = {
     "backbone.model.": f"EfficientSAM3's image encoder alone, {_STUDENT_ALONE}",
     "encoder.embedding_layer.": f"EfficientSAM3's text encoder alone, {_STUDENT_ALONE}",

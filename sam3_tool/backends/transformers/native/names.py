@@ -360,8 +360,8 @@ def translate_name(native: str) -> tuple[str, ...] | None:
         native: Its name in `sam3.pt`; see `normalize_names`.
 
     Returns:
-        One name, which begins with `student.` for EfficientSAM3's trunk; or three, of a projection to queries, keys and values; or none for a weight that is not read. `None`
-        for a name that is not SAM 3's.
+        One name, which begins with `student.` for EfficientSAM3's trunk; or three, of a projection to queries, keys
+        and values; or none for a weight that is not read. `None` for a name that is not SAM 3's.
 
     >>> translate_name("detector.backbone.vision_backbone.trunk.blocks.3.attn.qkv.bias")[0]
     'detector_model.vision_encoder.backbone.layers.3.attention.q_proj.bias'

@@ -242,11 +242,3 @@ def test_weights_without_a_gate_are_not_asked_for():
         Sam3.load("vil-uob/sam3-litetext-s0", device="cpu")
     assert "Anybody may download it" in str(caught.value)
     assert "ask for access" not in str(caught.value)
-
-
-@pytest.mark.parametrize("name", ["Simon7108528/EfficientSAM3", "simon7108528/efficientsam3"])
-def test_efficient_sam3_is_refused_before_it_is_downloaded(name):
-    with pytest.raises(CheckpointError, match="EfficientViT, RepViT, TinyViT") as caught:
-        Sam3.load(name, device="cpu")
-    assert "`--sam3 vil-uob/sam3-litetext-s0`" in str(caught.value)
-    assert "\n" not in str(caught.value)

@@ -234,11 +234,6 @@ def write_two_text_encoders(path: Path, weights: Weights) -> None:
     torch.save({**weights, name: torch.zeros(4, 4)}, path)
 
 
-def write_efficient(path: Path, _: Weights) -> None:
-    name = "detector.backbone.vision_backbone.trunk.model.backbone.model.patch_embed.seq.0.c.weight"
-    torch.save({name: torch.zeros(3)}, path)
-
-
 @pytest.mark.parametrize(
     ("write", "sentence"),
     [
@@ -249,7 +244,6 @@ def write_efficient(path: Path, _: Weights) -> None:
         (lambda path, _: path.write_bytes(b"GGUF" + bytes(60)), "its first bytes are those of another kind of file"),
         (lambda path, _: torch.save(SAM2, path), "is not SAM 3: its weight image_encoder.trunk.pos_embed is of SAM 2"),
         (write_two_text_encoders, "encoder.positional_embedding.pos_embed.pos_embed is missing"),
-        (write_efficient, "is of EfficientSAM3, whose vision encoder is another"),
         (lambda path, _: torch.save({"optimizer": {"state": {}}, "epoch": 3}, path), "no weights: it has epoch, optim"),
         (lambda path, _: torch.save([1, 2], path), "holds no weights: it is one list"),
         (lambda path, _: torch.save({"conv.weight": torch.zeros(3)}, path), "names such as 'conv.weight'"),
