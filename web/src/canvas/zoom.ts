@@ -10,7 +10,7 @@ const LEAST_SIDE = 16;
 /** Times as large by one press of a key or button. */
 const KEY_STEP = 1.25;
 /** Milliseconds of rest after which the frame is drawn anew at its size, and the factor from which on that does not wait. */
-const REST = 120, MOST_STRETCH = 1.6;
+const REST = 200, MOST_STRETCH = 2;
 
 export class Zoom {
   /** Where the frame's left upper corner is in the well, and its width; null while the whole image fits the well. */
