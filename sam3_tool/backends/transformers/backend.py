@@ -35,7 +35,8 @@ from sam3_tool.backends.transformers.layers.mask_decoder import MaskHead
 from sam3_tool.backends.transformers.layers.precision import keep_residuals_float32
 from sam3_tool.backends.transformers.layers.published import match_published_numbers
 from sam3_tool.backends.transformers.layers.pyramid import SharedPyramid
-from sam3_tool.backends.transformers.layers.rotary import replace_rotary_attention
+from sam3_tool.backends.transformers.layers.rotary import join_tensors, replace_rotary_attention
+from sam3_tool.backends.transformers.layers.shared_fusion import SharedFusionLayer
 from sam3_tool.backends.transformers.layers.upsampling import build_instances, threshold_to_rles
 from sam3_tool.backends.transformers.students.trunk import is_student
 from sam3_tool.backends.transformers.text import PromptEncoder
@@ -155,6 +156,8 @@ class TransformersBackend:
             replace_rotary_attention(model.vision_encoder.backbone)
         convolutions = model.mask_decoder.pixel_decoder.conv_layers
         model.vision_encoder.neck = SharedPyramid(model.vision_encoder.neck, convolutions)
+        self._fusion = SharedFusionLayer(model.detr_encoder.layers[0])
+        model.detr_encoder.layers[0] = self._fusion
         self._mask_head = MaskHead(model.mask_decoder)
         model.mask_decoder = _DeferredMaskDecoder()
         self._model = model if model.dtype == torch.float32 else keep_residuals_float32(model)
@@ -418,6 +421,7 @@ class TransformersBackend:
         embeddings, prompts = [_get_target(embedding) for embedding, _ in pairs], [prompt for _, prompt in pairs]
         examples = [_get_exemplar(embedding) for embedding, _ in pairs]
         features, mask = self._prompts(prompts, examples, self._positions[-1])
+        self._fusion.share_images(None if self._compiled else number_images(embeddings))
         output = self._model(
             vision_embeds=self._stack_vision(embeddings),
             text_embeds=BaseModelOutputWithPooling(pooler_output=features),
@@ -433,7 +437,7 @@ class TransformersBackend:
         kept = [
             order[row[order] > prompt.threshold] for row, order, prompt in zip(scores, orders, prompts, strict=True)
         ]
-        logits = self._compute_logits(output.pred_masks, kept)
+        logits = self._compute_logits(output.pred_masks, embeddings, kept)
         return [
             _Found(
                 logits[row],
@@ -445,19 +449,22 @@ class TransformersBackend:
         ]
 
     def _stack_vision(self, embeddings: Sequence[ImageEmbedding]) -> Sam3VisionEncoderOutput:
-        """Stack one row per embedding. An image that is alone in the batch is not copied for its many prompts."""
+        """Stack the coarsest level, one row per embedding; the others are for the mask head.
+
+        An image that is alone in the batch is not copied for its many prompts.
+        """
         count, first = len(embeddings), embeddings[0]
         if all(embedding is first for embedding in embeddings):
-            levels = [level.expand(count, -1, -1, -1) for level in first.levels]
+            level = first.coarsest.expand(count, -1, -1, -1)
         else:
-            levels = [torch.cat(same) for same in zip(*(embedding.levels for embedding in embeddings), strict=True)]
-        positions = [level.expand(count, -1, -1, -1) for level in self._positions]
-        return Sam3VisionEncoderOutput(  # of which `Sam3Model` drops the last level, as it does with its own
-            fpn_hidden_states=(*levels, levels[-1]),
-            fpn_position_encoding=(*positions, positions[-1]),
-        )
+            level = torch.cat([embedding.coarsest for embedding in embeddings])
+        positions = self._positions[-1].expand(count, -1, -1, -1)
+        # `Sam3Model` drops the last level, as it does with its own
+        return Sam3VisionEncoderOutput(fpn_hidden_states=(level, level), fpn_position_encoding=(positions, positions))
 
-    def _compute_logits(self, inputs: dict[str, Any], kept: Sequence[torch.Tensor]) -> list[torch.Tensor]:
+    def _compute_logits(
+        self, inputs: dict[str, Any], embeddings: Sequence[ImageEmbedding], kept: Sequence[torch.Tensor]
+    ) -> list[torch.Tensor]:
         """Run the mask head for the kept queries of every row: (len(kept[row]), h, w) each.
 
         A GPU takes all rows at once, for it is the number of launches that counts there; a CPU gains nothing by that.
@@ -467,18 +474,24 @@ class TransformersBackend:
         is_cpu = self._model.device.type == "cpu"
         # facebook/sam3 on a CPU: 1.0 s for each row of a pair, 0.6 s for a row alone (benchmarks/NOTES.md)
         for row_group in [[row] for row in rows] if is_cpu or not rows else [rows]:
-            for row, made in zip(row_group, self._run_mask_head(inputs, row_group, kept), strict=True):
+            for row, made in zip(row_group, self._run_mask_head(inputs, embeddings, row_group, kept), strict=True):
                 logits[row] = made[: len(kept[row])]
         return logits
 
-    def _run_mask_head(self, inputs: dict[str, Any], rows: list[int], kept: Sequence[torch.Tensor]) -> torch.Tensor:
+    def _run_mask_head(
+        self,
+        inputs: dict[str, Any],
+        embeddings: Sequence[ImageEmbedding],
+        rows: list[int],
+        kept: Sequence[torch.Tensor],
+    ) -> torch.Tensor:
         """Return logits (len(rows), n, h, w) of these rows, where n is the most that one of them keeps."""
         every = inputs["decoder_queries"]
         queries = pad_sequence([every[row, kept[row].to(every.device)] for row in rows], batch_first=True)
         row_index = slice(rows[0], rows[0] + 1) if len(rows) == 1 else rows  # a slice copies nothing
         made: torch.Tensor = self._mask_head(
             queries.to(self._model.dtype),
-            [level[row_index] for level in inputs["backbone_features"]],
+            [join_tensors(same) for same in zip(*(embeddings[row].levels for row in rows), strict=True)],
             inputs["encoder_hidden_states"][row_index],
             inputs["prompt_features"][row_index],
             inputs["prompt_mask"][row_index].bool(),
@@ -493,6 +506,12 @@ class _Found(NamedTuple):
     scores: np.ndarray
     boxes: np.ndarray
     presence: float
+
+
+def number_images(embeddings: Sequence[ImageEmbedding]) -> list[int]:
+    """Return the number of each row's image, counted from 0 in the order in which they come."""
+    numbers: dict[int, int] = {}
+    return [numbers.setdefault(id(embedding), len(numbers)) for embedding in embeddings]
 
 
 def _get_target(embedding: ImageEmbedding | CrossImageEmbedding) -> ImageEmbedding:
