@@ -55,11 +55,15 @@ class CompressedFiles:
         return made
 
 
+FILES_OF_PROCESS = CompressedFiles()
+"""Of all pages of a process, which send the same scripts: compressing them takes seconds."""
+
+
 class CompressionMiddleware:
     """Compresses pages, scripts, styles and JSON for browsers that take Brotli; the others get them as before."""
 
     def __init__(self, app: Any) -> None:
-        self.app, self._files = app, CompressedFiles()
+        self.app, self._files = app, FILES_OF_PROCESS
 
     async def __call__(self, scope: MutableMapping[str, Any], receive: Receive, send: Send) -> None:
         asked = {name: value.decode("latin-1") for name, value in scope.get("headers", ())}

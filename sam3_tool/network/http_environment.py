@@ -7,6 +7,7 @@ its own where one of them cannot be used: with an ImportError, with a FileNotFou
 import os
 import ssl
 from collections.abc import Mapping
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -90,7 +91,7 @@ def _describe_certificate_fault(environment: Mapping[str, str], encrypted: bool)
     bundle, folder = environment.get("SSL_CERT_FILE", ""), environment.get("SSL_CERT_DIR", "")
     if bundle:  # it is read when a client is made, whether or not anything will be encrypted
         try:
-            ssl.create_default_context(cafile=bundle)
+            _read_bundle(bundle, Path(bundle).stat().st_mtime_ns)
         except (OSError, ValueError) as error:
             why = error.strerror if isinstance(error, OSError) and not isinstance(error, ssl.SSLError) else None
             return _format_certificate_fault("SSL_CERT_FILE", bundle, why or "no certificate is in it", "a file")
@@ -98,6 +99,12 @@ def _describe_certificate_fault(environment: Mapping[str, str], encrypted: bool)
     if encrypted and folder and not any(Path(part).is_dir() for part in folder.split(os.pathsep) if part):
         return _format_certificate_fault("SSL_CERT_DIR", folder, "no such folder", "a folder")
     return ""
+
+
+@cache
+def _read_bundle(bundle: str, changed: int) -> None:
+    """Raise an OSError where it holds no certificates. Read once a change: it takes as long as a few requests."""
+    ssl.create_default_context(cafile=bundle)
 
 
 def _format_certificate_fault(name: str, value: str, why: str, expected: str) -> str:

@@ -1,5 +1,6 @@
 """What environment variables do to HTTP clients is one sentence that names the variable and shows no password."""
 
+import shutil
 from pathlib import Path
 
 import certifi
@@ -57,6 +58,14 @@ def test_certificates_that_are_not_there_are_one_sentence(tmp_path: Path) -> Non
         assert said.startswith("the environment variable SSL_CERT_FILE names ")
         assert f"({why}); expected a file with certificates" in said
     assert describe_http_fault({"SSL_CERT_FILE": certifi.where()}) == ""
+
+
+def test_certificates_that_are_lost_are_missed(tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle.pem"
+    shutil.copy(certifi.where(), bundle)
+    assert describe_http_fault({"SSL_CERT_FILE": str(bundle)}) == ""
+    bundle.write_bytes(b"")
+    assert "no certificate is in it" in describe_http_fault({"SSL_CERT_FILE": str(bundle)})
 
 
 def test_a_folder_of_certificates_matters_only_where_they_are_checked(tmp_path: Path) -> None:
