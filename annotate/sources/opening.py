@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from agent.core.text.english import format_count
 from annotate.errors import SourceError
 from annotate.sources.base import Listing
 from annotate.sources.files import list_folder, list_one_image
@@ -59,8 +60,8 @@ def _list_source(source: Path, options: SourceOptions, out: Path) -> Listing:
         if matching := [path for path in sorted(source.parent.glob(source.name)) if path.is_file()]:
             if all(path.suffix.lower() in IMAGE_SUFFIXES for path in matching):
                 raise SourceError(
-                    f"the pattern {source} names {len(matching):,} images; patterns are for parts of packed data sets,"
-                    " so give the images' folder, or a list of paths (.txt)"
+                    f"the pattern {source} names {format_count(len(matching), 'image')}; patterns are for parts of"
+                    " packed data sets, so give the images' folder, or a list of paths (.txt)"
                 )
             return _list_packed(matching, options)
         if str(source) == "-":

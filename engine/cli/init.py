@@ -9,6 +9,7 @@ from agent.cli.options.path_parameters import path_argument, path_option
 from agent.cli.terminal.console import print_notes, report_user_errors, require_extra, show_progress
 from agent.cli.terminal.streams import print_line
 from agent.core.errors import UsageError
+from agent.core.text.english import format_count
 from sam3_tool.system.file_names import escape_unprintable
 
 
@@ -92,5 +93,7 @@ def init_engine(
     done = "begun with" if added.is_new else "there already; added"
     name = escape_unprintable(str(folder))
     others = f", {len(dropped):,} of which are not asked about" if dropped else ""
-    print_line(f"{name}: {done} {added.images:,} images and {added.phrases:,} phrases{others}")
+    print_line(
+        f"{name}: {done} {format_count(added.images, 'image')} and {format_count(added.phrases, 'phrase')}{others}"
+    )
     print_line(f"go on with: sam3-agent engine run {name}")

@@ -10,6 +10,7 @@ from agent.cli.options.path_parameters import path_argument, path_option
 from agent.cli.terminal.console import report_user_errors, require_extra
 from agent.cli.terminal.streams import print_line, print_remark
 from agent.core.errors import UsageError
+from agent.core.text.english import format_count
 from sam3_tool.network.listening import is_loopback, open_listener
 
 if TYPE_CHECKING:
@@ -79,7 +80,7 @@ def _read_people(users: Path | None, host: str) -> "People":
 def _print_banner(host: str, port: int, people: "People", pairs: int) -> None:
     """Say where the page is, and who may use it."""
     name = f"[{host}]" if ":" in host else host
-    print_line(f"http://{name}:{port} (Ctrl-C ends it; {pairs:,} pairs need a person)")
+    print_line(f"http://{name}:{port} (Ctrl-C ends it; {format_count(pairs, 'pair')} to be reviewed)")
     if host in ("0.0.0.0", "::"):
         print_remark(f"others reach it by this machine's name or address, e.g. http://{gethostname()}:{port}")
     if people.tokens:

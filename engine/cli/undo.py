@@ -10,6 +10,7 @@ from agent.cli.options.path_parameters import path_argument
 from agent.cli.terminal.console import report_user_errors, require_extra
 from agent.cli.terminal.streams import print_line
 from agent.core.errors import UsageError
+from agent.core.text.english import format_count
 
 if TYPE_CHECKING:
     from engine.review.desk import ReviewDesk
@@ -56,7 +57,8 @@ def undo_engine_answers(
             pairs = services.estimate_rest().pairs
     count = len({item.pair for item in items})
     print_line(
-        f"{len(items):,} answers of {person} about {count:,} pairs are taken back; {pairs:,} pairs need a person now"
+        f"taken back: {format_count(len(items), 'answer')} of {person} about {format_count(count, 'pair')};"
+        f" {format_count(pairs, 'pair')} to be reviewed now"
     )
 
 

@@ -1,5 +1,6 @@
 """What every stage of a run is, and what it gets."""
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -65,12 +66,15 @@ class StageReport:
 
     >>> StageReport("masks", done=3, what="pairs proposed").format_line()
     'masks: 3 pairs proposed'
+    >>> StageReport("masks", done=1, what="pairs proposed").format_line()
+    'masks: 1 pair proposed'
     """
 
     stage: StageName
     done: int = 0
     """Of what `what` says."""
     what: str = ""
+    """What was done, of several: 'pairs proposed'."""
     left: int = 0
     """That wait for the next run: time was over."""
     errors: int = 0
@@ -84,7 +88,8 @@ class StageReport:
 
     def format_line(self) -> str:
         """Say it in one line."""
-        words = [f"{self.done:,} {self.what}"]
+        what = re.sub(r"s\b", "", self.what, count=1) if self.done == 1 else self.what
+        words = [f"{self.done:,} {what}"]
         words += [f"{self.left:,} left for the next run"] if self.left else []
         words += [f"{self.errors:,} could not be done"] if self.errors else []
         return f"{self.stage}: {', '.join(words)}"

@@ -79,7 +79,7 @@ def test_answers_are_taken_back_by_the_name_of_who_gave_them(folder: Path) -> No
     assert "who has answered: anna" in invoke("undo", folder, "Anna", "--last", 1).stderr
     assert "0 answers of anna" in invoke("undo", folder, "anna", "--since", "2999-01-01").stdout
     undone = invoke("undo", folder, "anna", "--last", 200, "--choice", "reject")
-    assert undone.stdout.startswith(f"{len(items)} answers of anna about {len(items)} pairs are taken back"), undone
+    assert undone.stdout.startswith(f"taken back: {len(items)} answers of anna about {len(items)} pairs;"), undone
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_answers_are_taken_back_by_the_name_of_who_gave_them(folder: Path) -> No
         (("--images", "photos", "--not-groundable", "nowhere.txt"), "cannot read nowhere.txt"),
         (("--images", "many.zip"), "many.zip is a compressed archive; unpack it first"),
         (("--images", "many.tar", "--max-copied-gb", "0.0000001"), "allow more with --max-copied-gb"),
-        (("--images", "photos/*.png"), "the pattern photos/*.png names 1 images"),
+        (("--images", "photos/*.png"), "the pattern photos/*.png names 1 image;"),
         (("--images", "photos", "--phrases", "photos/0.png"), "photos/0.png is no text"),
         (("--images", "photos", "--phrases", "zeros.txt"), "zeros.txt is no text; save the phrases"),
     ],

@@ -26,6 +26,15 @@ def pluralize(number: float, noun: str) -> str:
     return f"{number:g} {noun}" if number == 1 else f"{number:g} {noun}s"
 
 
+def format_count(count: int, noun: str) -> str:
+    """Format how many there are of something that is counted.
+
+    >>> format_count(1, "pair"), format_count(12000, "pair")
+    ('1 pair', '12,000 pairs')
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def format_mask_count(count: int) -> str:
     """Say how many masks there are.
 

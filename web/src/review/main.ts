@@ -363,7 +363,7 @@ class Page implements Desk {
       this.open = rest.open;
       if (document.body.dataset.supply === 'empty' && !this.isTeamOpen && !this.shown) this.showMessage(this.describeEmpty());
       const money = rest.money === null ? '' : `, ${rest.money.toFixed(2)} in wages`;
-      find('#rest').textContent = `${rest.pairs} pairs left, ${formatHours(rest.hours)} (${formatHours(rest.low)} to ${formatHours(rest.high)})${money}`;
+      find('#rest').textContent = `${rest.pairs} ${rest.pairs === 1 ? 'pair' : 'pairs'} left, ${formatHours(rest.hours)} (${formatHours(rest.low)} to ${formatHours(rest.high)})${money}`;
     } catch (error) {
       if (!isOffline(error)) this.report(error);
     }
