@@ -34,6 +34,8 @@ ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 DESKTOP = {"viewport": {"width": 1280, "height": 720}, "reduced_motion": "reduce"}
 PHONE = {"viewport": {"width": 390, "height": 844}, "color_scheme": "dark", "has_touch": True}
 PATIENCE = 60_000
+CORNER = (640, 560)
+"""A place of the window that is in the image, and on no mask."""
 MARKUP = "<img src=x onerror=alert(1)>"
 
 
@@ -101,22 +103,27 @@ def visit(chromium: Browser) -> Iterator[Callable[..., Reviewer]]:
 
 
 @pytest.fixture
-def url(store: EngineStore) -> Iterator[str]:
-    """A server for one person, in this process, whose SAM 3 finds the second square under a click."""
+def services(store: EngineStore) -> Iterator[ReviewServices]:
+    """Of a server for one person, whose SAM 3 finds the second square under a click."""
     masks = draw_masks(2)[1:]
     found = Instances(masks, masks_to_boxes(masks), np.array([0.9], np.float32), 0.9, "red cup")
     queue = ReviewQueue(store.folder / QUEUE_FILE)
     desk = ReviewDesk(store, queue)
     desk.synchronize()
-    services = ReviewServices(
+    yield ReviewServices(
         ServeSettings(hosts=("127.0.0.1",), drain_seconds=0),
         People.build_alone(),
         desk,
         BackgroundModel.from_loaded(Sam3(ScriptedBackend({None: {"red cup": found}}))),
     )
+    queue.close()
+
+
+@pytest.fixture
+def url(services: ReviewServices) -> Iterator[str]:
+    """The server, in this process."""
     with serve_in_thread(create_app(services)) as address:
         yield address
-    queue.close()
 
 
 def list_said(folder: Path) -> list[tuple[str, str, str]]:
@@ -168,11 +175,20 @@ def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, vi
 def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, store, request, visit):
     key = add()
     reviewer = visit(request.getfixturevalue("url"))
+    services = request.getfixturevalue("services")
     page, masks = reviewer.page, reviewer.page.locator(".correction .mask")
     reviewer.press("A")
     reviewer.choose("Coverage")
     reviewer.item  # noqa: B018  # is painted
     frame = page.locator("#stage svg").bounding_box()
+    loaded, services.sam3 = services.sam3, BackgroundModel(lambda: Sam3(ScriptedBackend({})))
+    page.keyboard.press("e")
+    page.locator(".correction .mask[data-id='1']").wait_for(state="attached")
+    page.mouse.click(*CORNER)
+    expect(page.locator(".correction .hint")).to_contain_text("the models are being loaded; try again")
+    services.sam3 = loaded
+    page.keyboard.press("Escape")
+    page.locator(".pair .panel").wait_for()
     page.mouse.click(frame["x"] + frame["width"] * 23 / 64, frame["y"] + frame["height"] * 20 / 48)  # what is missing
     page.locator(".correction .mask[data-id='2']").wait_for(state="attached")
     page.keyboard.press("Escape")  # lets go of the mask

@@ -1,7 +1,7 @@
 // What the work area asks its server, answered by that of the review.
 import { TILE_SIDE } from '../canvas/tiles.ts';
 import { SCENE_SIDE } from './images.ts';
-import { getBlob, postJson } from './server.ts';
+import { getBlob, postJson, RefusedError } from './server.ts';
 import type { ServerFunctions } from '../gradio.ts';
 import type { Box, SignedPoint } from '../canvas/types.ts';
 import type { Tile } from '../canvas/tiles.ts';
@@ -20,8 +20,8 @@ export class WorkServer {
   readonly functions: ServerFunctions = {
     draw_image: () => this.address.catch(() => ''),
     draw_tile: (data) => this.loadTile(data as Tile),
-    edit_masks: (data) => postJson('/api/draw', data),
-    find_masks: (data) => this.findMasks(data as AskedEdit),
+    edit_masks: (data) => tellRefusal(postJson('/api/draw', data)),
+    find_masks: (data) => tellRefusal(this.findMasks(data as AskedEdit)),
   };
   /** Of the image that is shown. */
   private address: Promise<string> = Promise.resolve('');
@@ -78,6 +78,14 @@ export class WorkServer {
   private findBox({ id, clicks, drawnBox }: LocalMask): Box | null {
     return clicks ? drawnBox ?? null : this.getStudio().outlines.findBox(id);
   }
+}
+
+/** What the server refuses is a sentence of its own; whatever else fails is for the work area to tell. */
+function tellRefusal(answer: Promise<unknown>): Promise<unknown> {
+  return answer.catch((error) => {
+    if (error instanceof RefusedError) return { error: error.message };
+    throw error;
+  });
 }
 
 async function loadPart(image: ImageRef, box: Box, side: number): Promise<string> {
