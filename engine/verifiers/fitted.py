@@ -10,6 +10,7 @@ import numpy as np
 
 from engine.errors import EngineError
 from engine.pairs import Stage
+from engine.verifiers.features import build_features
 from engine.verifiers.labels import LabelledItem
 from engine.verifiers.regression import (
     IsotonicCurve,
@@ -29,6 +30,8 @@ LEAST_OF_EACH = 5
 CALIBRATED_FROM = 500
 """Labels above which a calibration that never falls follows the regression: with fewer it learns their chance."""
 FOLDS = 5
+SMOOTHING: dict[Stage, float] = {"mv": 5.0, "ev": 1.0}
+"""As `fit_logistic` takes it. Few pairs without masks lack one, and weights that rest on these few must be free."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,8 @@ class StageFit:
         Returns:
             float64, (N,), in [0, 1].
         """
-        estimates = self.curve.estimate(signals)
+        # a fit of before there were features is one of the signals themselves
+        estimates = self.curve.estimate([{**row, **build_features(self.stage, row)} for row in signals])
         return estimates if self.calibration is None else self.calibration.calibrate(estimates)
 
 
@@ -98,10 +102,11 @@ def fit_stage(stage: Stage, labels: Sequence[LabelledItem]) -> FitReport:
             f" {LEAST_LABELS}, with {LEAST_OF_EACH} of each kind: let people review more, or judge with"
             " --verifier signals"
         )
-    signals = [label.signals for label in labels]
-    weights = np.array([label.weight for label in labels])
-    curve = fit_logistic(signals, right, weights)
-    estimates = cross_estimate(signals, right, weights, assign_folds([label.image for label in labels], FOLDS))
+    features = [build_features(stage, label.signals) for label in labels]
+    weights, smoothing = np.array([label.weight for label in labels]), SMOOTHING[stage]
+    curve = fit_logistic(features, right, weights, smoothing=smoothing)
+    folds = assign_folds([label.image for label in labels], FOLDS)
+    estimates = cross_estimate(features, right, weights, folds, smoothing=smoothing)
     calibration = fit_isotonic(estimates, right, weights) if len(labels) > CALIBRATED_FROM else None
     if calibration is not None:
         estimates = calibration.calibrate(estimates)

@@ -152,6 +152,8 @@ def cross_estimate(
     labels: np.ndarray,
     weights: np.ndarray,
     folds: np.ndarray,
+    *,
+    smoothing: float = SMOOTHING,
 ) -> np.ndarray:
     """Estimate each label by a fit of the other folds: what a fit says of items that it did not see.
 
@@ -160,6 +162,7 @@ def cross_estimate(
         labels: bool, (N,).
         weights: (N,), above 0.
         folds: int64, (N,): the fold of each.
+        smoothing: As for `fit_logistic`.
 
     Returns:
         float64, (N,), in [0, 1].
@@ -172,7 +175,7 @@ def cross_estimate(
     for fold in np.unique(folds):
         inside = folds == fold
         seen = np.flatnonzero(~inside)
-        curve = fit_logistic([signals[row] for row in seen], labels[seen], weights[seen])
+        curve = fit_logistic([signals[row] for row in seen], labels[seen], weights[seen], smoothing=smoothing)
         estimates[inside] = curve.estimate([signals[row] for row in np.flatnonzero(inside)])
     return estimates
 
