@@ -40,7 +40,7 @@ class VerifierFitter:
         self._desk = desk
         self._end = Event()
         self._answers: int | None = None
-        self.told = "nothing was fitted yet; `engine fit` does it once, and from then on the review does"
+        self.told = "labels are counted in a moment"
         """What was done last, or is waited for, in words."""
 
     def fit_when_due(self) -> bool:
@@ -54,6 +54,7 @@ class VerifierFitter:
             return False
         folder = self._desk.store.folder
         if not load_earlier_fits(self._desk.store):
+            self.told = "there is no fit to be made anew; `engine fit` makes the first one, with its thresholds"
             return False
         try:
             store = EngineStore.open(folder, task="work")

@@ -127,6 +127,6 @@ def test_a_project_without_a_fit_is_left_alone(tmp_path: Path) -> None:
         review_pairs(store, PAIRS[:8])
     with open_review(tmp_path / "engine") as (_, fitter):
         assert not fitter.fit_when_due()
-        assert "nothing was fitted yet" in fitter.told
+        assert "`engine fit` makes the first one" in fitter.told
     with open_services(tmp_path / "engine", People.build_alone(), refit=False) as services:
         assert services.describe_fits() == "it stays as it is in this review (--no-refit)"
