@@ -31,6 +31,7 @@ from bench.suites.drawing import draw_blob_scene
 from bench.suites.episode import measure_episode
 from bench.suites.sam3 import count_operations, measure_parts, measure_phrases, measure_sam3
 from bench.suites.videos.long_video import OBJECTS, measure_long_video
+from bench.suites.videos.operations import Architecture, build_table, count_frame_operations
 from bench.suites.videos.tracking import OVERHEAD_TRACKS, DrawnFrames, measure_tracking
 from sam3_tool import ConceptPrompt, remove_overlaps
 
@@ -240,6 +241,18 @@ def test_memory_in_the_course_of_a_long_video_is_told_as_it_goes():
     assert [row[:2] for row in last.rows] == [(15, OBJECTS), (16, OBJECTS)]
     allocated = [row[2] for row in last.rows]
     assert abs(allocated[1] - allocated[0]) < 0.05 * allocated[0]
+
+
+def test_operations_say_what_sharing_the_encoding_is_worth_for_each_size():
+    tiny = count_frame_operations(Architecture.from_name("tiny"))
+    assert 1 < tiny.encode < 10
+    assert tiny.search < tiny.encode
+    table = build_table(tiny, "tiny")
+    assert [row[0] for row in table.rows] == [1, 4, 8]
+    assert set(table.rows[0][1:]) == {1.0}
+    for fewer, more in zip(table.rows, table.rows[1:], strict=False):
+        assert all(before < after for before, after in zip(fewer[1:], more[1:], strict=True))
+    assert all(list(row[1:]) == sorted(row[1:], reverse=True) for row in table.rows)
 
 
 def test_a_follow_up_costs_less_than_asking_anew_in_the_committed_numbers_and_when_they_are_made():
