@@ -158,7 +158,7 @@ def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, vi
     reviewer.choose("Coverage")
     reviewer.item  # noqa: B018  # is painted
     page.keyboard.press("e")
-    page.locator(".correction .mask[data-id='1']").wait_for(state="attached")
+    page.locator(".correction[data-item='2']").wait_for()
     for _ in range(4):  # to the second square
         page.keyboard.press("ArrowLeft")
     page.keyboard.press("Enter")
@@ -172,6 +172,17 @@ def test_masks_coverage_and_correction_by_keyboard_alone(add, store, request, vi
     assert store.read_state(key).needs == "ev"
 
 
+def stroke(page: Page, start: tuple[float, float], end: tuple[float, float]) -> None:
+    """Drag over the image of the work area, between places in shares of its width and height."""
+    frame = page.locator(".correction .frame").bounding_box()
+    assert frame is not None
+    (x0, y0), (x1, y1) = [(frame["x"] + frame["width"] * x, frame["y"] + frame["height"] * y) for x, y in (start, end)]
+    page.mouse.move(x0, y0)
+    page.mouse.down()
+    page.mouse.move(x1, y1, steps=3)
+    page.mouse.up()
+
+
 def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, store, request, visit):
     key = add()
     reviewer = visit(request.getfixturevalue("url"))
@@ -183,7 +194,7 @@ def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, st
     frame = page.locator("#stage svg").bounding_box()
     loaded, services.sam3 = services.sam3, BackgroundModel(lambda: Sam3(ScriptedBackend({})))
     page.keyboard.press("e")
-    page.locator(".correction .mask[data-id='1']").wait_for(state="attached")
+    page.locator(".correction[data-item='2']").wait_for()
     page.mouse.click(*CORNER)
     expect(page.locator(".correction .hint")).to_contain_text("the models are being loaded; try again")
     services.sam3 = loaded
@@ -196,19 +207,20 @@ def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, st
     expect(page.locator("#notice")).to_contain_text("Escape once more leaves the correction")
     page.keyboard.press("Tab")
     page.keyboard.press("d")
-    page.locator(".correction .mask[data-id='1'][data-label=rejected]").wait_for(state="attached")
+    first = page.locator(".correction .mask[data-id='1']")
+    expect(first).to_have_attribute("data-label", "rejected")
+    page.keyboard.press("p")
+    stroke(page, (8 / 64, 20 / 48), (2 / 64, 20 / 48))
+    expect(first).to_have_attribute("data-label", "")  # whoever mends it means it to be right
     page.keyboard.press("z")
-    page.locator(".correction .mask[data-id='1'][data-label='']").wait_for(state="attached")
+    expect(first).to_have_attribute("data-label", "rejected")
+    page.keyboard.press("z")
+    expect(first).to_have_attribute("data-label", "")
     page.keyboard.press("Tab")
     page.keyboard.press("j")
     page.locator(".correction .mask[data-id='1'][data-label=group]").wait_for(state="attached")
     page.keyboard.press("n")
-    page.keyboard.press("p")
-    frame = page.locator(".correction .frame").bounding_box()
-    page.mouse.move(frame["x"] + frame["width"] * 0.8, frame["y"] + frame["height"] * 0.8)
-    page.mouse.down()
-    page.mouse.move(frame["x"] + frame["width"] * 0.9, frame["y"] + frame["height"] * 0.8, steps=3)
-    page.mouse.up()
+    stroke(page, (0.8, 0.8), (0.9, 0.8))
     page.locator(".correction .mask[data-id='3']").wait_for(state="attached")
     reviewer.press("i")
     reviewer.wait_sent()

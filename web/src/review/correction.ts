@@ -10,10 +10,7 @@ import { WorkServer } from './work_server.ts';
 import type { LocalMask } from '../studio/edits/local.ts';
 import type { Studio } from '../studio/studio.ts';
 import type { Box, Point } from '../canvas/types.ts';
-import type { Item } from './types.ts';
-
-/** The label of a mask that is not right, as engine/review/views.py gives it, and of several objects in one. */
-const REJECTED = 'rejected', GROUP = 'group';
+import { GROUP, REJECTED, type Item } from './types.ts';
 
 export class CorrectionScreen implements Screen, Area {
   readonly node = makeNode('div', 'correction');
@@ -50,11 +47,18 @@ export class CorrectionScreen implements Screen, Area {
     if (!item) return;
     this.item = item;
     this.isWarned = false;
+    this.node.dataset.item = ''; // nobody corrects what they cannot see yet
     const { width, height } = item.image, key = this.server.nameImage(item);
     const loading = this.server.loadImage(item).catch((error: Error) => this.desk.tell(error.message));
     await this.studio.showWork({ ...EMPTY_VALUE, serial: 1, key, name: item.phrase, width, height, masks: item.rows });
     await loading;
-    if (item === this.item) this.studio.frame.focus({ preventScroll: true });
+    if (item !== this.item) return;
+    this.node.dataset.item = String(item.id);
+    this.studio.frame.focus({ preventScroll: true });
+  }
+
+  private get isShown(): boolean {
+    return this.node.dataset.item !== '';
   }
 
   // what another screen begins here
@@ -76,6 +80,7 @@ export class CorrectionScreen implements Screen, Area {
   /** A key that came to no part of the work area: the image has it from now on. */
   handleKey(event: KeyboardEvent): boolean {
     const { frame } = this.studio;
+    if (!this.isShown) return true;
     if (event.target instanceof HTMLInputElement || (event.target instanceof Node && frame.contains(event.target))) return false;
     frame.focus({ preventScroll: true });
     return !frame.dispatchEvent(new KeyboardEvent('keydown', { key: event.key, code: event.code, shiftKey: event.shiftKey, cancelable: true }));
@@ -85,7 +90,8 @@ export class CorrectionScreen implements Screen, Area {
   private takeKey(event: KeyboardEvent): void {
     if (event.ctrlKey || event.metaKey || event.altKey || event.target !== this.studio.frame) return;
     const { state } = this.studio, key = event.key.toLowerCase(), isIdle = !state.cross && !this.studio.isDrawing;
-    if (key === 'enter' && (isIdle || event.shiftKey)) void this.send(true);
+    if (!this.isShown) event.stopPropagation();
+    else if (key === 'enter' && (isIdle || event.shiftKey)) void (event.repeat || this.send(true));
     else if (key === 'escape' && isIdle && state.value.active === null) this.leave();
     else if (key === 'z' && state.value.canUndo) this.studio.sendEdit({ kind: 'undo' });
     else if (event.key !== 'Tab' || !this.step(event.shiftKey ? -1 : 1)) return;
@@ -120,7 +126,7 @@ export class CorrectionScreen implements Screen, Area {
 
   private async send(exhaustive: boolean): Promise<void> {
     const { item } = this;
-    if (!item || this.isSending) return;
+    if (!item || this.isSending || !this.isShown) return;
     this.isSending = true;
     await this.studio.settleEdits(); // a click may still be on its way
     this.isSending = false;

@@ -53,6 +53,9 @@ export interface Person {
   guidelines: string;
 }
 
+/** The label of a mask that is not right, as engine/review/views.py gives it, and of several objects in one. */
+export const REJECTED = 'rejected', GROUP = 'group';
+
 export const REASONS: [string, string][] = [
   ['wrong_thing', 'wrong thing'],
   ['missing_part', 'missing part'],

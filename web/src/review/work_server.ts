@@ -8,7 +8,7 @@ import type { Tile } from '../canvas/tiles.ts';
 import type { AskedEdit, LocalMask, LocalReply } from '../studio/edits/local.ts';
 import type { Studio } from '../studio/studio.ts';
 import type { Edit } from '../studio/types.ts';
-import type { ImageRef, Item } from './types.ts';
+import { REJECTED, type ImageRef, type Item } from './types.ts';
 
 /** Milliseconds after which the page forgets the file of an image that the browser has decoded. */
 const KEPT = 30_000;
@@ -20,8 +20,8 @@ export class WorkServer {
   readonly functions: ServerFunctions = {
     draw_image: () => this.address.catch(() => ''),
     draw_tile: (data) => this.loadTile(data as Tile),
-    edit_masks: (data) => tellRefusal(postJson('/api/draw', data)),
-    find_masks: (data) => tellRefusal(this.findMasks(data as AskedEdit)),
+    edit_masks: (data) => acceptMasks(postJson('/api/draw', data)),
+    find_masks: (data) => acceptMasks(this.findMasks(data as AskedEdit)),
   };
   /** Of the image that is shown. */
   private address: Promise<string> = Promise.resolve('');
@@ -80,12 +80,18 @@ export class WorkServer {
   }
 }
 
-/** What the server refuses is a sentence of its own; whatever else fails is for the work area to tell. */
-function tellRefusal(answer: Promise<unknown>): Promise<unknown> {
-  return answer.catch((error) => {
+/**
+ * What is answered to an edit: who corrects a mask that was rejected means it to be right.
+ * What the server refuses is a sentence of its own; whatever else fails is for the work area to tell.
+ */
+async function acceptMasks(answer: Promise<LocalReply>): Promise<LocalReply> {
+  try {
+    const { rows, ...others } = await answer;
+    return rows ? { ...others, rows: rows.map((row) => row.label === REJECTED ? { ...row, label: '', phrase: 'mask' } : row) } : others;
+  } catch (error) {
     if (error instanceof RefusedError) return { error: error.message };
     throw error;
-  });
+  }
 }
 
 async function loadPart(image: ImageRef, box: Box, side: number): Promise<string> {

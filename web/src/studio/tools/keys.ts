@@ -1,7 +1,7 @@
 // What the keyboard does: everything that the pointer can.
 import { findNode } from '../../dom.ts';
 import type { Gestures } from '../../canvas/gestures.ts';
-import type { Mode } from '../modes.ts';
+import { EDITING, type Mode } from '../modes.ts';
 import type { Studio } from '../studio.ts';
 
 const ARROWS: Record<string, [number, number]> = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
@@ -58,7 +58,7 @@ function takeKey(studio: Studio, event: KeyboardEvent): boolean {
   else if (key === 'escape') {
     if (studio.cancelGesture()) studio.draw();
     else studio.chooseMask(null);
-  } else if (key === 'n' && studio.takesAway) studio.beginObject();
+  } else if (key === 'n' && EDITING.includes(studio.mode)) studio.beginObject();
   else return false;
   return true;
 }
