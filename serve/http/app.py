@@ -15,6 +15,7 @@ from serve.http.errors import add_error_handlers
 from serve.http.images import FORGETTING_SECONDS
 from serve.http.metrics import Metrics
 from serve.http.middleware.asgi import AuthMiddleware, BodyMiddleware, RequestMiddleware
+from serve.http.middleware.targets import TargetMiddleware
 from serve.http.routes import conversations, episodes, health, images, jobs, segment
 from serve.http.services import BackgroundModel, Services
 from serve.http.settings import ServeSettings
@@ -123,3 +124,4 @@ def add_middleware(
         answer_seconds=settings.answer_seconds,
         numbers_answers=settings.numbers_answers,
     )
+    app.add_middleware(TargetMiddleware)
