@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from sam3_tool import CheckpointError, ConceptPrompt, Sam3
+from sam3_tool import CheckpointError, ConceptPrompt, Image, Sam3
 from sam3_tool.backends.transformers.files.weights import read_detector, read_memory, read_tracker
 from sam3_tool.errors import MissingPackageError
+from sam3_tool.prompts import VisualPrompt
 from tests.support.lite_text import CONTEXT, build_lite_text, name_as_authors
 from tests.support.native_files import Weights, build_native_weights, to_31
 from tests.support.students import EMBEDDED, FAMILIES, TRUNK, build_student_weights, save_student
@@ -89,6 +90,21 @@ def test_in_16_bits_the_answer_is_nearly_the_same(plain, picture):
     assert {weight.dtype for weight in narrow._backend._model.vision_encoder.parameters()} == {torch.bfloat16}
     one, other = (sam3.segment(picture, "red circle", threshold=ALL) for sam3 in (narrow, plain))
     assert np.allclose(one.scores, other.scores, atol=0.03)
+
+
+def test_the_trackers_memory_follows_a_mask_into_the_next_frame(plain, picture):
+    backend = plain._backend
+    mask = np.zeros((picture.height, picture.width), bool)
+    mask[60:180, 30:150] = True
+    first, other = backend.encode([picture, Image(255 - picture.pixels)])
+    answers = []
+    for second in (first, other):
+        memory = backend.open_memory(picture.height, picture.width, 2)
+        memory.prompt(first, 0, 7, VisualPrompt((), (), None, mask))
+        answers.append(memory.propagate(second, 1))
+    assert [answer.ids for answer in answers] == [(7,), (7,)]
+    assert np.isfinite(answers[0].logits).all()
+    assert np.abs(answers[0].logits - answers[1].logits).max() > 1e-3  # it looks at the frame
 
 
 def save_half(weights: Weights) -> Weights:
