@@ -57,7 +57,8 @@ class StudentTrunk(nn.Module):
             # in float32: where the places between two values are rounded, 16 bits would move them
             size = (self._grid, self._grid)
             features = functional.interpolate(features.float(), size=size, mode="bilinear").to(features.dtype)
-        return BaseModelOutput(last_hidden_state=features.flatten(2).transpose(1, 2))
+        # token after token, as SAM 3's own trunk leaves them: what follows convolves channels last
+        return BaseModelOutput(last_hidden_state=features.permute(0, 2, 3, 1).flatten(1, 2).contiguous())
 
     def load_weights(self, weights: Mapping[str, torch.Tensor]) -> WeightFaults:
         """Take over weights by their names here, and say what is not right with them."""
