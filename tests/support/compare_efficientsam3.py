@@ -101,6 +101,15 @@ def compare_answers(model: Any, ours: Sam3) -> None:
     print(f"a click: scores {np.abs(clicked.scores - scores[order]).max():.1e}, masks {wrong:.1e} of the pixels")
 
 
+def compare_features(model: Any, ours: Sam3) -> None:
+    """Print how far the vision encoders' features of a random image are from each other, in their own spread."""
+    pixels = torch.rand(1, 3, 1008, 1008, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    with torch.inference_mode():
+        published = model.backbone.vision_backbone.trunk(pixels)[0].flatten(2).transpose(1, 2)
+        found = ours._backend._model.vision_encoder.backbone(pixels).last_hidden_state
+    print(f"features: {float((found - published).abs().max() / published.std()):.1e} of their spread")
+
+
 def print_distances(what: str, found: Any, state: Any) -> None:
     """Print the greatest distances of scores and boxes, and the share of pixels that differ; boxes say what is what."""
     boxes, scores = state["boxes"].numpy(), state["scores"].numpy()
@@ -120,7 +129,9 @@ def main() -> None:
     warnings.simplefilter("ignore")
     model = build_published(checkout, family, size, text)
     with tempfile.TemporaryDirectory() as folder:
-        compare_answers(model, Sam3.load(save_published(model, checkout, Path(folder)), device="cpu", dtype="float32"))
+        ours = Sam3.load(save_published(model, checkout, Path(folder)), device="cpu", dtype="float32")
+        compare_features(model, ours)
+        compare_answers(model, ours)
 
 
 if __name__ == "__main__":
