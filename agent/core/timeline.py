@@ -86,6 +86,30 @@ class Timeline:
         """
         return max(0, bisect_right(self.times, seconds + ROUNDING) - 1)
 
+    def find_frame_of_part(self, seconds: float) -> int:
+        """Find the frame that is shown at a time of the part.
+
+        Args:
+            seconds: From the beginning of the video. The end of the part counts as its last frame.
+
+        Returns:
+            The frame.
+
+        Raises:
+            ValueError: No frame of the part is shown then. The message is a sentence.
+
+        Example:
+            >>> Timeline((0.0, 0.5, 1.0)).find_frame_of_part(1.5)
+            2
+        """
+        first, end = self.times[self.start], self.end
+        if not first - ROUNDING <= seconds <= end + ROUNDING:
+            raise ValueError(
+                f"Nothing is shown at {format_time(seconds)}; what is asked about lasts from {format_time(first)} to"
+                f" {format_time(end)}."
+            )
+        return min(self.find_frame(seconds), self.stop - 1)
+
     def measure_seconds(self, frame: int) -> float:
         """Measure how long a frame is shown.
 

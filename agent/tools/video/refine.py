@@ -87,10 +87,10 @@ class RefineTrack(Refine):
         """Raises ToolError for a time outside the part that is asked about."""
         if self.at is None:
             return timeline.start if earlier is None else earlier.key_frame
-        frame = timeline.find_frame(self.at)
-        if not timeline.start <= frame < timeline.stop:
-            raise ToolError(f"Nothing is asked about at {format_time(self.at)}; choose a frame of the part.")
-        return frame
+        try:
+            return timeline.find_frame_of_part(self.at)
+        except ValueError as error:
+            raise ToolError(str(error)) from error
 
     def _build_prompts(self, earlier: Candidate | None, frame: int, episode: Episode) -> dict[int, VisualPrompt]:
         """Build the prompts by frame: what the track was made of already, and what is added now."""

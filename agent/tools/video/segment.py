@@ -96,7 +96,10 @@ class SegmentVideo(Tool):
         masklets = workspace.get_masklets(ids)
         frame = timeline.start
         if self.at is not None:
-            frame = timeline.find_frame(self.at)
+            try:
+                frame = timeline.find_frame_of_part(self.at)
+            except ValueError as error:
+                raise ToolError(str(error)) from error
         elif masklets:
             frame = max(
                 masklets[0].frames, key=lambda frame: sum(masklet.find_place(frame) is not None for masklet in masklets)

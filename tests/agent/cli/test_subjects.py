@@ -114,6 +114,7 @@ def test_a_chat_about_a_video_goes_on_from_its_tracks(penguins, tmp_path):
     [
         ("/click 5 5", "error: say once in which frame of the video, as @0:01.2 or @1.2"),
         ("/click 5 5 @soon", "error: say once in which frame of the video"),
+        ("/click 5 5 @9:00", "error: Nothing is shown at 9:00.0; what is asked about lasts from 0:00.0 to 0:01.0."),
         ("/picture one.png", "error: "),
         ("/export yolo-seg", "error: the format yolo-seg is for images; for videos there are: "),
     ],

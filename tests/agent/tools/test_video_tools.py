@@ -106,7 +106,7 @@ def test_tools_choose_among_tracks_and_say_when(play_clip, call, shown, text):
         ),
         (SegmentVideo(), "`segment` needs `phrases`"),
         (SegmentVideo(boxes=[[0, 0, 9, 9]]), "say in `at` when it is shown"),
-        (SegmentVideo(exemplars=[1], at=1.5, until=1), "lies outside the part"),
+        (SegmentVideo(exemplars=[1], at=1.5, until=1), "Nothing is shown at 0:01.5"),
     ],
 )
 def test_a_call_that_cannot_be_is_refused_in_one_sentence(play_clip, call, complaint):
