@@ -77,6 +77,7 @@ class TrackingSession:
 
         Raises:
             IndexError: The video has no such frame.
+            TypeError: The frame is no whole number.
             ValueError: There is no object with this id, or the prompt does not fit the video.
 
         >>> from sam3_tool import Image, Sam3, ScriptedBackend
@@ -116,6 +117,7 @@ class TrackingSession:
 
         Raises:
             IndexError: The video has no such frame.
+            TypeError: The frame is no whole number.
             ValueError: There is no object, or `stop` lies behind `start`.
 
         >>> from sam3_tool import Image, Sam3, ScriptedBackend
@@ -193,6 +195,8 @@ class TrackingSession:
         return self._backend.upsample_masks(clean, self._video.height, self._video.width)
 
     def _check_frame(self, frame: int) -> None:
+        if not isinstance(frame, int | np.integer) or isinstance(frame, bool):
+            raise TypeError(f"a frame is a whole number, got {frame!r}; seconds are found in `Video.times`")
         if not 0 <= frame < len(self._video):
             raise IndexError(f"there is no frame {frame}: the video has {len(self._video)} frames, counted from 0")
 

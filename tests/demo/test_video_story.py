@@ -109,6 +109,10 @@ def test_an_object_is_taken_out_and_clicked_on_a_frame_to_come_back(watched, cli
     watched.page.locator(".stage[data-tracks='2'][data-busy=no]").wait_for()
     assert read_frame(watched) == 3
     watched.reads("at 0:00.4")
+    watched.page.locator(".stage .scrub").fill("7")  # the same object is corrected on another frame
+    watched.click_frame(*find_middle(clip.find_masks(0)[7]), SIZE)
+    watched.reads("at 0:00.9")
+    watched.page.locator(".stage[data-tracks='2'][data-frame='7'][data-busy=no]").wait_for()
     shoot(watched.page, "video-clicked.png", full_page=True)
     watched.page.set_viewport_size({"width": 390, "height": 860})
     shoot(watched.page, "video-phone.png", full_page=True)

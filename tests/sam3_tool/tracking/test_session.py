@@ -88,6 +88,8 @@ def test_a_pixel_belongs_to_one_object_and_a_given_mask_is_taken_as_it_is():
         (lambda session: session.add_prompt(0, VisualPrompt(((1, 1),)), id=7), "no object 7; there are: 1"),
         (lambda session: session.remove(2), "no object 2; there are: 1"),
         (lambda session: session.propagate(LENGTH), "no frame 10"),
+        (lambda session: session.propagate(1.5), "a frame is a whole number, got 1.5"),
+        (lambda session: session.add_prompt("1", VisualPrompt(((2, 2),))), "a frame is a whole number, got '1'"),
         (lambda session: session.propagate(0, stop=LENGTH + 1), "`stop` is 11"),
         (lambda session: session.propagate(4, stop=4), "no frame from 4 to before 4"),
         (lambda session: session.propagate(4, stop=6, reverse=True), "no frame from 4 to before 6 in reverse"),
@@ -96,7 +98,7 @@ def test_a_pixel_belongs_to_one_object_and_a_given_mask_is_taken_as_it_is():
 def test_what_does_not_fit_the_video_is_refused_at_once_and_changes_nothing(act, message):
     session = script(BALL)
     session.add_prompt(0, VisualPrompt(((20, 20),)))
-    with pytest.raises((ValueError, IndexError), match=message):
+    with pytest.raises((ValueError, IndexError, TypeError), match=message):
         act(session)
     assert session.ids == (1,)
     assert len(list(session.propagate())) == LENGTH
