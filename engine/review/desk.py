@@ -13,7 +13,7 @@ from engine.media.images import EngineImage
 from engine.pairs import Entry, Judgement, LogRecord, Pair, Proposal, Reproposal, Withdrawal
 from engine.quality.auditing import AUDIT_SHARE, is_audited, is_model_label, read_audit_sample
 from engine.review.entries import build_version, check_choice, name_person, parse_number, read_content, to_entries
-from engine.review.queue.opinions import OpinionChoice, choose_wanted
+from engine.review.queue.opinions import DOUBLE_SHARE, OpinionChoice, choose_wanted
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.queue.tables import NewItem, NewOpinion, Opinion, QueueItem
 from engine.states import PairDecision, PairState, PairSummary, StatePolicy, move_entry
@@ -74,6 +74,7 @@ class ReviewDesk:
         queue: Its queue.
         policy: What judgements are worth.
         rank: When each pair is shown.
+        double_share: Of the items, that two people are asked about; 0 where there is only one.
         learn: Is told what the log holds of a pair that another process has changed, before `rank` is asked for it.
         read_policy: Is asked what judgements are worth whenever another process has written; left out, that never
             changes.
@@ -86,11 +87,13 @@ class ReviewDesk:
         *,
         policy: StatePolicy = StatePolicy(),  # noqa: B008  # frozen
         rank: Ranking = rank_randomly,
+        double_share: float = DOUBLE_SHARE,
         learn: Learner = learn_nothing,
         read_policy: Callable[[], StatePolicy] | None = None,
     ) -> None:
         self.store, self.queue = store, queue
         self.policy, self._rank, self._learn, self._read_policy = policy, rank, learn, read_policy
+        self._double_share = double_share
         self._lock = RLock()
         self._audit, self._withdrawn = read_audit_sample(store), read_withdrawn_phrases(store.database).keys()
         self._changes, self._version = ChangeFinder(), read_data_version(store.database)
@@ -158,7 +161,7 @@ class ReviewDesk:
                 priority=priority.value,
                 drawn=priority.drawn,
                 weight=priority.weight,
-                wanted=choose_wanted(stage, pair.key, mask),
+                wanted=choose_wanted(stage, pair.key, mask, share=self._double_share),
             )
 
     def keep_opinions(self, person: str, opinions: Sequence[NewOpinion]) -> dict[str, str]:

@@ -10,6 +10,7 @@ from threading import Event, Thread
 from engine.errors import EngineError
 from engine.review.desk import QUEUE_FILE, ReviewDesk
 from engine.review.fitting_anew import VerifierFitter
+from engine.review.queue.opinions import DOUBLE_SHARE
 from engine.review.queue.review_queue import ReviewQueue
 from engine.review.ranking import build_ranking
 from engine.review.services import ReviewServices
@@ -55,7 +56,7 @@ def open_services(
     with EngineStore.open(folder, task="review") as store:
         queue = open_queue(folder / QUEUE_FILE)
         try:
-            desk = open_desk(store, queue)
+            desk = open_desk(store, queue, is_alone=len(people.persons) == 1)
             services = ReviewServices(
                 ServeSettings(tokens=people.tokens, hosts=hosts, drain_seconds=0, grace_seconds=5),
                 people,
@@ -71,8 +72,17 @@ def open_services(
             queue.close()
 
 
-def open_desk(store: EngineStore, queue: ReviewQueue) -> ReviewDesk:
-    """Open the desk of a project, with its queue filled and in order. Raises EngineError."""
+def open_desk(store: EngineStore, queue: ReviewQueue, *, is_alone: bool = False) -> ReviewDesk:
+    """Open the desk of a project, with its queue filled and in order.
+
+    Args:
+        store: The project, open for writing.
+        queue: Its queue.
+        is_alone: One person reviews, so that no item waits for a second one.
+
+    Raises:
+        EngineError: The project is damaged.
+    """
     policy = load_policy(store)
     ranking = build_ranking(store, policy)
     desk = ReviewDesk(
@@ -80,6 +90,7 @@ def open_desk(store: EngineStore, queue: ReviewQueue) -> ReviewDesk:
         queue,
         policy=policy,
         rank=ranking,
+        double_share=0.0 if is_alone else DOUBLE_SHARE,
         learn=ranking.learn_judgements,
         read_policy=lambda: load_policy(store),
     )

@@ -7,7 +7,8 @@ from itertools import count
 import pytest
 
 from engine.pairs import Correction, Judgement, Withdrawal
-from engine.review.desk import ReviewDesk
+from engine.review import opening
+from engine.review.desk import QUEUE_FILE, ReviewDesk
 from engine.review.queue.opinions import UNDO_LENGTH, OpinionChoice
 from engine.review.queue.tables import NewItem, NewOpinion, QueueItem
 from engine.store.store import EngineStore
@@ -212,3 +213,15 @@ def test_a_forgotten_pair_leaves_the_queue(add, open_desk: Callable[[], ReviewDe
     with desk.store.database.write() as connection:
         connection.execute("delete from pairs where key = ?", (key,))
     assert open_desk().queue.list_pairs() == []
+
+
+def test_nothing_waits_for_a_second_person_where_one_reviews_alone(add, store):
+    keys = [add() for _ in range(30)]
+    counts = []
+    for is_alone in (True, False):
+        queue = opening.open_queue(store.folder / QUEUE_FILE)
+        opening.open_desk(store, queue, is_alone=is_alone)
+        counts.append(queue.count_open()["mv"])
+        queue.close()
+    alone, together = counts
+    assert alone == len(keys) < together

@@ -108,7 +108,7 @@ def services(store: EngineStore) -> Iterator[ReviewServices]:
     masks = draw_masks(2)[1:]
     found = Instances(masks, masks_to_boxes(masks), np.array([0.9], np.float32), 0.9, "red cup")
     queue = ReviewQueue(store.folder / QUEUE_FILE)
-    desk = ReviewDesk(store, queue)
+    desk = ReviewDesk(store, queue, double_share=0.0)
     desk.synchronize()
     yield ReviewServices(
         ServeSettings(hosts=("127.0.0.1",), drain_seconds=0),
@@ -230,7 +230,6 @@ def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, st
     assert {first, second} < set(correction.masks)
     assert dict(zip(correction.masks, correction.groups, strict=True))[first] is True
     assert (len(correction.masks), sum(correction.groups), correction.exhaustive) == (3, 1, False)
-    page.wait_for_timeout(3000); page.screenshot(path="/tmp/fr/dbg.png"); print(page.evaluate("[JSON.stringify(document.body.dataset), document.querySelector('#stage').innerText.slice(0,300)]"), [(k, store.read_state(k).needs) for k in keys])
     assert reviewer.item
     page.keyboard.press("e")
     page.locator(f".correction[data-item='{reviewer.item}']").wait_for()
