@@ -1,10 +1,13 @@
 """Objects that are followed, and masklets of phrases, on generated clips."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 
 from evals.datasets.synthetic.scenes import TruthBackend
 from evals.studies import following, masklets
+from evals.studies.following_losses import find_cause, format_losses
 from sam3_tool import Sam3
 from sam3_tool.synthetic.clips import Clip
 from sam3_tool.synthetic.scenes import Scene
@@ -68,3 +71,24 @@ def test_exact_boxes_are_asked_for_on_every_frame_that_shows_the_object(tiny):
         rows, columns = (np.flatnonzero(truth[frame].any(axis=axis)) for axis in (1, 0))
         inside[frame, rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] = True
     assert (found & inside).sum() > 0.7 * found.sum()
+
+
+def test_what_a_followed_object_lacks_has_the_cause_that_was_made():
+    box = np.zeros((20, 20), bool)
+    box[2:12, 2:12] = True
+    none, far, hidden = np.zeros_like(box), np.roll(box, 8, axis=(0, 1)), box.copy()
+    hidden[2:8] = False
+    cases = {
+        "away, nothing drawn": (none, none, []),
+        "away, still drawn": (none, box, []),
+        "in sight, nothing drawn": (box, none, [far]),
+        "on another object": (box, far, [far]),
+        "beside the object": (box, far, [none]),
+        "outline, in full sight": (box, np.roll(box, 1, axis=1), [far]),
+        "outline, partly hidden": (hidden, hidden, [far]),
+    }
+    assert {cause: find_cause(*case, 100) for cause, case in cases.items()} == {cause: cause for cause in cases}
+    losses, frames = Counter({"beside the object": 0.5}), Counter({"beside the object": 1, "away, nothing drawn": 1})
+    told = format_losses(losses, frames)
+    assert told.startswith("J 75.0 of 2 frames")
+    assert told.splitlines()[-1].split() == ["beside", "the", "object", "50.0", "25.0"]
