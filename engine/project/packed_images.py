@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 
+from agent.core.text.english import format_count
 from annotate.sources.base import Item, Listing
 from annotate.sources.files import FileReader
 from annotate.sources.lists import ListReader
@@ -81,9 +82,13 @@ class PackedCopier:
             copies.append(self._copy_content(item, content, len(copies)))
             self.on_progress(f"{len(copies):,} of {len(self.listing):,} images copied")
         if forgotten:
-            self.notes.append(f"{forgotten:,} of these images were forgotten; they stay out")
+            self.notes.append(
+                f"{format_count(forgotten, 'packed image')} forgotten before; what is forgotten stays out"
+            )
         if errors:
-            self.notes.append(f"{len(errors):,} packed images cannot be read and are left out; the first: {errors[0]}")
+            self.notes.append(
+                f"{format_count(len(errors), 'packed image')} cannot be read and left out; the first: {errors[0]}"
+            )
         return copies
 
     def _read_content(self, item: Item) -> bytes:

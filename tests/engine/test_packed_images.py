@@ -89,7 +89,7 @@ def test_rows_of_a_parquet_file_are_copied_and_an_empty_one_is_told(tmp_path: Pa
         begin(tmp_path / "engine", rows)
     added = begin(tmp_path / "engine", rows, column="photo")
     assert added.images == 2
-    assert "1 packed images cannot be read and are left out" in " ".join(added.notes)
+    assert "1 packed image cannot be read and left out" in " ".join(added.notes)
     assert list_copies(tmp_path / "engine") == [f"train.parquet/train-{row:08}.png" for row in (0, 2)]
 
 
@@ -114,7 +114,7 @@ def test_what_is_forgotten_leaves_no_copy_and_never_comes_back(tmp_path: Path, p
     assert "Its copy in the engine is removed; part-0.tar, where it came from, still holds it" in forgotten.stdout
     assert list_copies(folder) == ["part-0.tar/kitchen/1.png"]
     again = begin(folder, photos)
-    assert (again.images, again.notes) == (0, ("1 of these images were forgotten; they stay out",))
+    assert (again.images, again.notes) == (0, ("1 packed image forgotten before; what is forgotten stays out",))
     assert list_copies(folder) == ["part-0.tar/kitchen/1.png"]
     # the same pixels in another file are known by their own hash, once they are read
     other = io.BytesIO()
