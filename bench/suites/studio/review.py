@@ -32,6 +32,8 @@ BEFORE_AT = {(390, 844): "1182", (820, 1180): "1470", (1280, 720): None, (2560, 
 """Where the question began, in pixels from the top."""
 MASKS, BURST = 80, 200
 QUIET = 1500
+SOON, LATER = 800, 2000
+"""Milliseconds: before the browser copies the work, and until it has."""
 """Milliseconds after which all that follows an action has come."""
 KEEPING = '"fn_name":"keep"'
 """In the request of the browser's own copy of the work."""
@@ -148,7 +150,8 @@ def _measure_question(page: Page, traffic: Traffic) -> Iterator[tuple[Cell, ...]
 
 def _measure_clicks(page: Page, traffic: Traffic) -> Iterator[tuple[Cell, ...]]:
     page.locator(".stage input[value=add]").check(force=True)
-    times, sizes = [], []
+    times, sizes, copies = [], [], []
+    page.wait_for_timeout(LATER)
     for x, y in OBJECTS[:4]:
         before = _count_masks(page)
         begun = perf_counter()
@@ -157,9 +160,12 @@ def _measure_clicks(page: Page, traffic: Traffic) -> Iterator[tuple[Cell, ...]]:
         _click(page, x, y)
         page.locator(f".stage[data-busy=no]:not([data-masks='{before}'])").wait_for()
         times.append(perf_counter() - begun)
-        page.wait_for_timeout(QUIET)
+        page.wait_for_timeout(SOON)
         sizes.append(traffic.received - start)
+        page.wait_for_timeout(LATER)
+        copies.append(traffic.received - start - sizes[-1])
     yield "a click, 5 to 8 masks, kB (before: 5)", 132, sum(sizes) / len(sizes) / 1000, 6
+    yield "the browser's copy of the work after it, kB", None, sum(copies) / len(copies) / 1000, None
     yield "a click to its mask, median s", "0.20 to 0.55", median(times), None
 
 
