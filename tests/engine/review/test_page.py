@@ -205,7 +205,7 @@ def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, st
     page.locator(".correction .mask[data-id='2']").wait_for(state="attached")
     page.keyboard.press("Escape")  # lets go of the mask
     page.keyboard.press("Escape")
-    expect(page.locator("#notice")).to_contain_text("Escape once more leaves the correction")
+    expect(page.locator("#notice")).to_contain_text("Do that once more to leave the correction")
     page.keyboard.press("Tab")
     page.keyboard.press("d")
     first = page.locator(".correction .mask[data-id='1']")
@@ -235,6 +235,54 @@ def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, st
     page.locator(f".correction[data-item='{reviewer.item}']").wait_for()
     assert masks.count() == 1
     expect(page.locator(".correction [data-do=undo]")).to_be_disabled()  # nothing of the item before is taken back
+
+
+def test_work_in_the_area_is_lost_neither_by_keys_nor_by_buttons_nor_by_taking_an_answer_back(add, request, visit):
+    add()
+    reviewer = visit(request.getfixturevalue("url"))
+    page, masks = reviewer.page, reviewer.page.locator(".correction .mask")
+    reviewer.press("A")
+    reviewer.choose("Coverage")
+    area = page.locator(f".correction[data-item='{reviewer.item}']")
+
+    def paint(height: float, count: int) -> None:
+        page.locator(".correction .frame").focus()
+        page.keyboard.press("p")
+        page.keyboard.press("n")
+        stroke(page, (0.7, height), (0.9, height))
+        expect(masks).to_have_count(count)
+
+    page.keyboard.press("e")
+    area.wait_for()
+    paint(0.1, 2)
+    for leaving in ("f", "Masks", "Team"):
+        reviewer.choose(leaving) if len(leaving) > 1 else page.keyboard.press(leaving)
+        expect(page.locator("#notice")).to_contain_text("what you have done here is dropped then")
+        expect(area).to_be_visible()
+        paint(0.3, 3)
+        page.locator(".correction input[value=brush]").focus()
+        page.keyboard.press("z")  # is about the masks, whatever has the focus
+        expect(masks).to_have_count(2)
+    page.locator(".correction .frame").focus()
+    page.keyboard.press("Escape")  # lets go of the mask, where one is chosen
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.locator(".pair .panel").wait_for()
+    page.keyboard.press("e")
+    page.keyboard.press("e")  # opens it once
+    area.wait_for()
+    paint(0.1, 2)
+    page.keyboard.press("z")
+    expect(masks).to_have_count(1)
+    expect(page.locator(".correction [data-do=undo]")).to_be_disabled()  # what was dropped does not come back
+    paint(0.1, 2)
+    reviewer.press("Shift+Enter")
+    reviewer.wait_sent()
+    page.keyboard.press("z")
+    assert reviewer.item
+    page.keyboard.press("e")
+    area.wait_for()
+    expect(masks).to_have_count(2)  # as they were sent
 
 
 def test_a_grid_marks_the_wrong_ones_and_undo_takes_all_back(add, store, request, visit):

@@ -10,7 +10,8 @@ import { WorkServer } from './work_server.ts';
 import type { LocalMask } from '../studio/edits/local.ts';
 import type { Studio } from '../studio/studio.ts';
 import type { Box, Point } from '../canvas/types.ts';
-import { GROUP, REJECTED, type Item } from './types.ts';
+import type { MaskRow } from '../studio/types.ts';
+import { GROUP, REJECTED, REMEMBERED, type Item } from './types.ts';
 
 export class CorrectionScreen implements Screen, Area {
   readonly node = makeNode('div', 'correction');
@@ -20,15 +21,19 @@ export class CorrectionScreen implements Screen, Area {
   private readonly props: Record<string, unknown> = { value: EMPTY_VALUE };
   private item: Item | null = null;
   private isSending = false;
-  /** Whether the person was told that leaving drops what they did. */
-  private isWarned = false;
+  /** The masks of which the person was told that leaving drops them. */
+  private warnedOf: MaskRow[] | null = null;
+  /** The masks that were sent of the latest items: whoever takes such an answer back goes on with them. */
+  private readonly sent = new Map<number, MaskRow[]>();
 
   constructor(private readonly desk: Desk) {
     this.node.innerHTML = stageHtml;
     this.studio = connectStudio({
       element: this.node, props: this.props, server: this.server.functions, imageSide: SCENE_SIDE, trigger: () => {}, watch: () => {},
     });
-    const say = (choice: string, reason = ''): void => { if (this.item) desk.decide([{ item: this.item.id, choice, reason }]); };
+    const say = (choice: string, reason = ''): void => {
+      if (this.item && this.isShown && this.mayLeave()) desk.decide([{ item: this.item.id, choice, reason }]);
+    };
     this.commands = [
       { key: 'Enter', word: 'done, all are there', kind: 'good', run: () => void this.send(true) },
       { key: 'I', word: 'done, not all', kind: 'bad', run: () => void this.send(false) },
@@ -46,11 +51,11 @@ export class CorrectionScreen implements Screen, Area {
   async show([item]: Item[]): Promise<void> {
     if (!item) return;
     this.item = item;
-    this.isWarned = false;
+    this.warnedOf = null;
     this.node.dataset.item = ''; // nobody corrects what they cannot see yet
     const { width, height } = item.image, key = this.server.nameImage(item);
     const loading = this.server.loadImage(item).catch((error: Error) => this.desk.tell(error.message));
-    await this.studio.showWork({ ...EMPTY_VALUE, serial: 1, key, name: item.phrase, width, height, masks: item.rows });
+    await this.studio.showWork({ ...EMPTY_VALUE, serial: 1, key, name: item.phrase, width, height, masks: this.sent.get(item.id) ?? item.rows });
     await loading;
     if (item !== this.item) return;
     this.node.dataset.item = String(item.id);
@@ -93,17 +98,34 @@ export class CorrectionScreen implements Screen, Area {
     if (!this.isShown) event.stopPropagation();
     else if (key === 'enter' && (isIdle || event.shiftKey)) void (event.repeat || this.send(true));
     else if (key === 'escape' && isIdle && state.value.active === null) this.leave();
-    else if (key === 'z' && state.value.canUndo) this.studio.sendEdit({ kind: 'undo' });
     else if (event.key !== 'Tab' || !this.step(event.shiftKey ? -1 : 1)) return;
     event.preventDefault();
     event.stopPropagation();
   }
 
-  /** Leave, but not with work that would be lost before the person has said so twice. */
   leave(): void {
-    if (!this.studio.state.value.canUndo || this.isWarned) return this.desk.leave();
-    this.isWarned = true;
-    this.desk.tell('Escape once more leaves the correction; what you have done here is dropped then.');
+    if (this.mayLeave()) this.desk.leave();
+  }
+
+  /** Whether nothing would be lost, or the person has heard what; else say it. */
+  mayLeave(): boolean {
+    const { masks } = this.studio.getValue();
+    if (!this.hasWork || this.warnedOf === masks) return true;
+    this.warnedOf = masks;
+    this.desk.tell('Do that once more to leave the correction; what you have done here is dropped then.');
+    return false;
+  }
+
+  get hasWork(): boolean {
+    return this.isShown && this.studio.hasWork;
+  }
+
+  /** Take back what was done last here; whether there was something. */
+  takeBack(): boolean {
+    const { hasWork } = this;
+    if (hasWork) this.studio.sendEdit({ kind: 'undo' });
+    this.warnedOf = null;
+    return hasWork;
   }
 
   /** Choose the mask before or after the chosen one, by number; false where there is none, and the focus goes on. */
@@ -130,7 +152,11 @@ export class CorrectionScreen implements Screen, Area {
     this.isSending = true;
     await this.studio.settleEdits(); // a click may still be on its way
     this.isSending = false;
-    if (item === this.item) this.desk.decide([{ item: item.id, choice: 'corrected', content: this.buildContent(item, exhaustive) }]);
+    if (item !== this.item) return;
+    this.sent.delete(item.id); // the latest one is the last
+    this.sent.set(item.id, this.studio.getValue().masks);
+    for (const id of [...this.sent.keys()].slice(0, -REMEMBERED)) this.sent.delete(id);
+    this.desk.decide([{ item: item.id, choice: 'corrected', content: this.buildContent(item, exhaustive) }]);
   }
 
   /** What is right, as the server takes it: masks of the proposal by their place, others by their run lengths. */

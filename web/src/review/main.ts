@@ -12,7 +12,7 @@ import { Supply } from './supply.ts';
 import { EDITABLE } from '../studio/tools/keys.ts';
 import { recallText, rememberText } from '../tab_store.ts';
 import { TeamScreen } from './team.ts';
-import { CHOICE_WORDS, type Answer, type Item, type Person, type Task, type Told } from './types.ts';
+import { CHOICE_WORDS, REMEMBERED, type Answer, type Item, type Person, type Task, type Told } from './types.ts';
 
 interface Progress {
   /** `open`: the opinions that each stage lacks. */
@@ -20,7 +20,6 @@ interface Progress {
   own: { answers: number; seconds: Record<string, number> } | null;
 }
 
-const REMEMBERED = 20;
 const TASK_WORDS: Record<string, string> = { mv: 'Masks', ev: 'Coverage', correct: 'Correction' };
 const REFRESH = 15_000;
 const NOTICE = 6000;
@@ -36,6 +35,10 @@ class Page implements Desk {
   private history: Item[][] = [];
   private shown: Item[] | null = null;
   private edited: Item | null = null;
+  /** A pair whose masks are being fetched for the work area. */
+  private opening: Item | null = null;
+  /** Of what is shown. */
+  private address = '';
   private shownAt = 0;
   /** What is painted; nobody answers what they cannot see yet. */
   private painted: Item[] | null = null;
@@ -69,7 +72,11 @@ class Page implements Desk {
     void this.outbox.flush();
     setInterval(() => void this.refresh(), REFRESH);
     void this.refresh();
-    addEventListener('popstate', () => void this.followAddress());
+    addEventListener('popstate', () => {
+      if (this.mayLeave()) void this.followAddress();
+      else history.pushState(null, '', this.address);
+    });
+    addEventListener('beforeunload', (event) => { if (this.isCorrecting && this.correction.hasWork) event.preventDefault(); });
     await this.followAddress();
   }
 
@@ -80,8 +87,18 @@ class Page implements Desk {
   /** Show what the address says: the team's page with its filter, or the latest task. */
   private async followAddress(): Promise<void> {
     const query = new URLSearchParams(location.search);
+    this.address = location.pathname + location.search;
     if (this.isReviewer && query.get('view') === 'team') await this.openTeam(query);
     else await this.chooseTask((recallText('sam3-review-task') as Task | null) ?? 'mv');
+  }
+
+  /** Whether the work area is open. */
+  private get isCorrecting(): boolean {
+    return this.correction.node.isConnected;
+  }
+
+  private mayLeave(): boolean {
+    return !this.isCorrecting || this.correction.mayLeave();
   }
 
   private goTo(address: string): void {
@@ -93,11 +110,12 @@ class Page implements Desk {
     addEventListener('keydown', (event) => this.handleKey(event));
     for (const button of document.querySelectorAll<HTMLButtonElement>('[data-task]')) {
       button.addEventListener('click', () => {
+        if (!this.mayLeave()) return;
         rememberText('sam3-review-task', button.dataset.task ?? '');
         this.goTo('/');
       });
     }
-    find('[data-team]').addEventListener('click', () => this.goTo('/?view=team'));
+    find('[data-team]').addEventListener('click', () => { if (this.mayLeave()) this.goTo('/?view=team'); });
     this.team.node.addEventListener('click', (event) => this.followLink(event));
     find('[data-gold]').addEventListener('click', () => void this.makeTest());
     find('[data-undo]').addEventListener('click', () => void this.undo());
@@ -252,12 +270,16 @@ class Page implements Desk {
   }
 
   edit(item: Item, begin?: (area: Area) => void): void {
-    void this.openCorrection(item, begin).catch((error: Error) => this.tell(error.message));
+    if (this.opening === item || this.edited) return;
+    this.opening = item;
+    void this.openCorrection(item, begin)
+      .catch((error: Error) => this.tell(isOffline(error) ? 'The server does not answer; try again.' : error.message))
+      .finally(() => { this.opening = null; });
   }
 
   private async openCorrection(item: Item, begin?: (area: Area) => void): Promise<void> {
     const { view } = await postJson<{ view: Item }>('/api/edit', { item: item.id });
-    if (this.shown?.[0] !== item) return;
+    if (this.shown?.[0] !== item || this.isTeamOpen) return;
     this.edited = view;
     this.put(this.correction, view.phrase, [{ key: 'Esc', word: 'back', kind: 'minor', run: () => this.correction.leave() }]);
     await this.correction.show([view]);
@@ -265,6 +287,7 @@ class Page implements Desk {
   }
 
   private async undo(): Promise<void> {
+    if (this.isCorrecting && this.correction.takeBack()) return;
     await this.outbox.flush();
     const ids = new Set(this.outbox.takeBack());
     if (ids.size) return this.restore(this.history.find((group) => group.some((item) => ids.has(item.id))) ?? []);
@@ -293,14 +316,15 @@ class Page implements Desk {
 
   private handleKey(event: KeyboardEvent): void {
     const isTyping = (event.target as Element).matches(EDITABLE);
+    if ((event.target as Element).closest('dialog:not(#help)')) return; // the keys of the work area, over it
     if (isTyping || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey || find('#work').hidden) return;
     if (this.handleOwnKey(event) || this.handleScreenKey(event)) event.preventDefault();
   }
 
-  private handleOwnKey({ key, target }: KeyboardEvent): boolean {
+  private handleOwnKey({ key, repeat, target }: KeyboardEvent): boolean {
     if (key === '?') this.toggleHelp();
     else if (find<HTMLDialogElement>('#help').open) return false;
-    else if (key.toUpperCase() === 'Z') void this.undo();
+    else if (key.toUpperCase() === 'Z') void (repeat || this.undo()); // whoever holds the key takes no answers back
     else if (key.toUpperCase() === 'K' && this.isReviewer && this.supply.task !== 'grid') void this.makeTest();
     else if (key === ' ' && !(target instanceof HTMLButtonElement)) document.body.classList.toggle('plain');
     else if (key === '[') this.setOpacity(this.opacity - 0.1);
@@ -325,6 +349,7 @@ class Page implements Desk {
     this.edited = null;
     if (group && wasEdited) {
       this.put(this.screen, group[0]?.phrase ?? '');
+      find('#stage').focus({ preventScroll: true });
       void this.screen.show(group);
     }
     return wasEdited;

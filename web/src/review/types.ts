@@ -2,6 +2,9 @@
 import type { Box, Point } from '../canvas/types.ts';
 import type { LocalMask } from '../studio/edits/local.ts';
 
+/** Answers that can be taken back. */
+export const REMEMBERED = 20;
+
 export type Stage = 'mv' | 'ev' | 'correct';
 export type Task = Stage | 'grid';
 

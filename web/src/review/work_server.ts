@@ -25,12 +25,14 @@ export class WorkServer {
   };
   /** Of the image that is shown. */
   private address: Promise<string> = Promise.resolve('');
+  private visits = 0;
 
   constructor(private readonly getItem: () => Item | null, private readonly getStudio: () => Studio) {}
 
-  /** The work area takes an image with another name for another one, and forgets what was done on it. */
+  /** The work area takes an image with another name for another one, and forgets what was done on it: also on a second visit. */
   nameImage({ id, image }: Item): string {
-    return `${id} ${image.key}`;
+    this.visits += 1;
+    return `${this.visits} ${id} ${image.key}`;
   }
 
   async loadImage({ image }: Item): Promise<void> {

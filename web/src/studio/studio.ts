@@ -138,6 +138,11 @@ export class Studio {
     await this.photo.decode().catch(() => {});
   }
 
+  /** Whether something was done that can be taken back, or is being done. */
+  get hasWork(): boolean {
+    return this.state.value.canUndo || !this.edits.isEmpty;
+  }
+
   /** Wait until all edits are made. */
   async settleEdits(): Promise<void> {
     if (this.edits instanceof LocalEdits) await this.edits.settle();
