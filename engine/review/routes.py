@@ -209,9 +209,9 @@ def open_pair(asked: ItemRequest, person: Asker, services: Services) -> dict[str
     """Return all masks of an item's pair, for whoever wants to correct it at once."""
     item = find_own_item(services, person, asked.item)
     state = services.desk.read_state(item.pair)
-    accepted = () if state is None else state.decision.accepted
-    # the item's own mask is what shall be mended: it begins as accepted
-    chosen = {*accepted, *(() if item.mask is None else (item.mask,))}
+    kept = () if state is None else (*state.decision.accepted, *state.decision.open_masks)
+    # the item's own mask is what shall be mended, and nobody has refused those that are open
+    chosen = {*kept, *(() if item.mask is None else (item.mask,))}
     version = f"{item.version.partition(':')[0]}:{','.join(map(str, sorted(chosen)))}"
     views = services.describe_items([replace(item, stage="correct", mask=None, version=version)])
     if not views:

@@ -237,10 +237,25 @@ def test_the_work_area_paints_rejects_groups_and_is_not_left_by_accident(add, st
     expect(page.locator(".correction [data-do=undo]")).to_be_disabled()  # nothing of the item before is taken back
 
 
+PRESS_JS = """(keys) => {
+  const press = (key) => new KeyboardEvent('keydown', { key, bubbles: true });
+  for (const key of keys) document.querySelector('#stage').dispatchEvent(press(key));
+}"""
+"""Keys between which the page does nothing else."""
+
+
 def test_work_in_the_area_is_lost_neither_by_keys_nor_by_buttons_nor_by_taking_an_answer_back(add, request, visit):
-    add()
+    add(count=2)
     reviewer = visit(request.getfixturevalue("url"))
     page, masks = reviewer.page, reviewer.page.locator(".correction .mask")
+    own = reviewer.item
+    page.keyboard.press("g")
+    expect(page.locator(".correction .mask[data-label=group]")).to_have_count(1)  # the one that was judged
+    expect(page.locator(".correction .mask[data-label=rejected]")).to_have_count(0)  # nobody has judged the other one
+    page.keyboard.press("Escape")
+    page.keyboard.press("Escape")
+    page.locator(".judging").wait_for()
+    assert reviewer.press("A") == own
     reviewer.press("A")
     reviewer.choose("Coverage")
     area = page.locator(f".correction[data-item='{reviewer.item}']")
@@ -252,17 +267,17 @@ def test_work_in_the_area_is_lost_neither_by_keys_nor_by_buttons_nor_by_taking_a
         stroke(page, (0.7, height), (0.9, height))
         expect(masks).to_have_count(count)
 
-    page.keyboard.press("e")
+    page.evaluate(PRESS_JS, "er")  # before the server has answered to the first key
     area.wait_for()
-    paint(0.1, 2)
+    paint(0.1, 3)
     for leaving in ("f", "Masks", "Team"):
         reviewer.choose(leaving) if len(leaving) > 1 else page.keyboard.press(leaving)
         expect(page.locator("#notice")).to_contain_text("what you have done here is dropped then")
         expect(area).to_be_visible()
-        paint(0.3, 3)
+        paint(0.3, 4)
         page.locator(".correction input[value=brush]").focus()
         page.keyboard.press("z")  # is about the masks, whatever has the focus
-        expect(masks).to_have_count(2)
+        expect(masks).to_have_count(3)
     page.locator(".correction .frame").focus()
     page.keyboard.press("Escape")  # lets go of the mask, where one is chosen
     page.keyboard.press("Escape")
@@ -271,18 +286,35 @@ def test_work_in_the_area_is_lost_neither_by_keys_nor_by_buttons_nor_by_taking_a
     page.keyboard.press("e")
     page.keyboard.press("e")  # opens it once
     area.wait_for()
-    paint(0.1, 2)
+    paint(0.1, 3)
     page.keyboard.press("z")
-    expect(masks).to_have_count(1)
+    expect(masks).to_have_count(2)
     expect(page.locator(".correction [data-do=undo]")).to_be_disabled()  # what was dropped does not come back
-    paint(0.1, 2)
+    paint(0.1, 3)
     reviewer.press("Shift+Enter")
     reviewer.wait_sent()
     page.keyboard.press("z")
     assert reviewer.item
     page.keyboard.press("e")
     area.wait_for()
-    expect(masks).to_have_count(2)  # as they were sent
+    expect(masks).to_have_count(3)  # as they were sent
+
+
+def test_a_pair_that_was_corrected_is_asked_about_no_more_until_that_is_taken_back(add, store, request, visit):
+    key = add(count=3)
+    reviewer = visit(request.getfixturevalue("url"))
+    page, own = reviewer.page, reviewer.item
+    page.keyboard.press("e")
+    page.locator(".correction:not([data-item=''])").wait_for()
+    reviewer.press("Shift+Enter")
+    assert reviewer.has_item() is False
+    reviewer.wait_sent()
+    [correction] = [record.entry for record in store.entries(key) if isinstance(record.entry, Correction)]
+    assert set(correction.masks) == {encode_mask(mask) for mask in draw_masks(3)}
+    page.keyboard.press("z")
+    assert reviewer.press("A") == own
+    reviewer.press("A")
+    reviewer.press("A")
 
 
 def test_a_grid_marks_the_wrong_ones_and_undo_takes_all_back(add, store, request, visit):

@@ -222,12 +222,15 @@ def test_undo_gives_the_items_back(add, open_client):
 
 
 def test_whoever_edits_a_mask_gets_all_masks_of_its_pair(add, open_client):
-    add(count=3)
+    add(count=4)
     client = open_client()
-    item = next(item for item in take(client) if item["masks"][0]["index"] == 1)
+    items = {item["masks"][0]["index"]: item for item in take(client)}
+    say(client, items[0]["id"], "reject")
+    say(client, items[3]["id"], "accept")
+    item = items[1]
     view = post(client, "edit", {"item": item["id"]}).json()["view"]
     assert view["stage"] == "correct"
-    assert [mask["is_accepted"] for mask in view["masks"]] == [False, True, False]
+    assert [mask["is_accepted"] for mask in view["masks"]] == [False, True, True, True]  # nobody refused 2
 
 
 def test_a_reviewer_makes_an_item_a_test_and_whoever_fails_it_is_told(add, open_client):

@@ -76,8 +76,8 @@ export class CorrectionScreen implements Screen, Area {
     this.studio.clicks.askBox([box[0], box[1]], [box[2], box[3]]);
   }
 
-  markGroups(): void {
-    this.relabel(this.studio.getValue().masks.filter((mask) => mask.label !== REJECTED).map((mask) => mask.id), GROUP);
+  markGroup(index: number): void {
+    this.relabel([index + 1], GROUP);
   }
 
   // what the person does

@@ -55,6 +55,7 @@ export class JudgingScreen implements Screen {
   }
 
   private edit(group: boolean): void {
-    if (this.item) this.desk.edit(this.item, group ? (area) => area.markGroups() : undefined);
+    const mask = this.item?.masks[0];
+    if (this.item && mask) this.desk.edit(this.item, group ? (area) => area.markGroup(mask.index) : undefined);
   }
 }

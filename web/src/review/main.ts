@@ -35,7 +35,7 @@ class Page implements Desk {
   private history: Item[][] = [];
   private shown: Item[] | null = null;
   private edited: Item | null = null;
-  /** A pair whose masks are being fetched for the work area. */
+  /** What the work area was asked for and is not open yet: other keys answer nothing until then. */
   private opening: Item | null = null;
   /** Of what is shown. */
   private address = '';
@@ -232,13 +232,14 @@ class Page implements Desk {
 
   decide(said: Said[]): void {
     const group = this.shown;
-    if (!group || group !== this.painted) return;
+    if (!group || group !== this.painted || this.opening) return;
     const seconds = (performance.now() - this.shownAt) / 1000 / said.length, batch = said.length > 1 ? makeId() : '';
     const answers = said.map(({ item, choice, reason = '', content = '' }) => ({ id: makeId(), item, choice, reason, content, seconds, batch }));
     this.history = [...this.history, group].slice(-REMEMBERED);
     this.shown = this.edited = this.painted = null;
     this.last = said.at(-1) ?? null;
     this.outbox.add(answers); // first: what is on its way is not to be given again
+    if (said.some(({ choice }) => choice === 'corrected')) this.supply.finishPair(group);
     this.supply.advance();
     void this.showNext();
   }
@@ -274,12 +275,13 @@ class Page implements Desk {
     this.opening = item;
     void this.openCorrection(item, begin)
       .catch((error: Error) => this.tell(isOffline(error) ? 'The server does not answer; try again.' : error.message))
-      .finally(() => { this.opening = null; });
+      .finally(() => { if (this.opening === item) this.opening = null; });
   }
 
   private async openCorrection(item: Item, begin?: (area: Area) => void): Promise<void> {
     const { view } = await postJson<{ view: Item }>('/api/edit', { item: item.id });
-    if (this.shown?.[0] !== item || this.isTeamOpen) return;
+    if (this.shown?.[0] !== item || this.isTeamOpen || this.opening !== item) return;
+    this.opening = null;
     this.edited = view;
     this.put(this.correction, view.phrase, [{ key: 'Esc', word: 'back', kind: 'minor', run: () => this.correction.leave() }]);
     await this.correction.show([view]);
@@ -346,7 +348,7 @@ class Page implements Desk {
 
   leave(): boolean {
     const group = this.shown, wasEdited = this.edited !== null;
-    this.edited = null;
+    this.edited = this.opening = null;
     if (group && wasEdited) {
       this.put(this.screen, group[0]?.phrase ?? '');
       find('#stage').focus({ preventScroll: true });

@@ -30,8 +30,8 @@ export interface Area {
   addAt(at: Point): void;
   /** Ask what a drawn box shall add. */
   addBox(box: Box): void;
-  /** Mark the masks that shall count as several objects at once. */
-  markGroups(): void;
+  /** Mark a mask of the proposal as several objects at once. */
+  markGroup(index: number): void;
 }
 
 export interface Command {

@@ -20,6 +20,8 @@ export class Supply {
   private taking: Promise<void> | null = null;
   private timer = 0;
   task: Task = 'mv';
+  /** Pairs that were corrected here: nobody is asked about single masks of them any more. */
+  private readonly corrected = new Set<string>();
   /** Whether the server said that there is nothing more; until then, more is being fetched. */
   isEmpty = false;
   /** Items that other pages hold: they come here where these fall silent. */
@@ -58,9 +60,23 @@ export class Supply {
     void this.fill();
   }
 
+  /** A pair was corrected: drop what is held of its single masks. Before `advance`. */
+  finishPair([first]: Item[]): void {
+    if (!first) return;
+    this.corrected.add(namePair(first));
+    const [shown, ...others] = this.groups;
+    this.groups = [shown ?? [], ...this.dropFinished(others)];
+  }
+
+  private dropFinished(groups: Item[][]): Item[][] {
+    const isOpen = (item: Item): boolean => item.stage !== 'mv' || !this.corrected.has(namePair(item));
+    return groups.map((group) => group.filter(isOpen)).filter((group) => group.length);
+  }
+
   /** Show these items (again) before all others. */
   putFirst(items: Item[]): void {
     const ids = new Set(items.map((item) => item.id));
+    for (const item of items) this.corrected.delete(namePair(item));
     this.groups = this.groups.map((group) => group.filter((item) => !ids.has(item.id))).filter((group) => group.length);
     this.groups.unshift(...(this.task === 'grid' ? [items] : items.map((item) => [item])));
     this.groups.slice(0, AHEAD.one).forEach(this.prepare);
@@ -84,7 +100,7 @@ export class Supply {
       if (task !== this.task) return void setTimeout(() => void this.fill());
       this.elsewhere = elsewhere;
       const answered = new Set(this.listAnswered()), fresh = items.filter((item) => !answered.has(item.id));
-      this.add(task === 'grid' ? (fresh.length ? [fresh] : []) : fresh.map((item) => [item]));
+      this.add(this.dropFinished(task === 'grid' ? [fresh] : fresh.map((item) => [item])));
     } catch (error) {
       this.onError(error);
       this.timer = setTimeout(() => void this.fill(), AGAIN);
@@ -116,4 +132,8 @@ export class Supply {
   private release(): void {
     void postJson('/api/release', { page: this.page }, true).catch(() => {});
   }
+}
+
+function namePair({ image, phrase }: Item): string {
+  return `${image.key} ${phrase}`;
 }
