@@ -47,10 +47,11 @@ def count_new_leases(connection: sqlite3.Connection, items: Iterable[QueueItem])
 def find_own_leases(
     connection: sqlite3.Connection, person: str, stage: str, page: str, held: Collection[int]
 ) -> list[QueueItem]:
-    """Find what a page has leased already and does not hold: it was loaded again."""
+    """Find what a page has leased already and does not hold, and what is still asked: it was loaded again."""
     rows = connection.execute(
         f"select {ITEM_COLUMNS} from lease join item on item.id = lease.item"
-        " where lease.person = ? and lease.page = ? and item.stage = ? order by item.priority desc",
+        " where lease.person = ? and lease.page = ? and item.stage = ?"
+        " and (is_open = 1 or gold is not null) order by item.priority desc",
         (person, page, stage),
     )
     return [mark_gold(item) for item in map(to_queue_item, rows) if item.id not in held]

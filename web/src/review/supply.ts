@@ -7,6 +7,7 @@ const AHEAD = { one: 14, grid: 2 };
 const ENOUGH = { one: 10, grid: 1 };
 const BEAT = 30_000;
 const AGAIN = 2000;
+const SOON = 500;
 const MAX_HELD = 200;
 
 interface Taken {
@@ -100,7 +101,9 @@ export class Supply {
       if (task !== this.task) return void setTimeout(() => void this.fill());
       this.elsewhere = elsewhere;
       const answered = new Set(this.listAnswered()), fresh = items.filter((item) => !answered.has(item.id));
-      this.add(this.dropFinished(task === 'grid' ? [fresh] : fresh.map((item) => [item])));
+      const groups = this.dropFinished(task === 'grid' ? [fresh] : fresh.map((item) => [item]));
+      if (fresh.length && !groups.length) this.timer = setTimeout(() => void this.fill(), SOON); // the correction is on its way
+      else this.add(groups);
     } catch (error) {
       this.onError(error);
       this.timer = setTimeout(() => void this.fill(), AGAIN);
