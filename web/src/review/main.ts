@@ -57,7 +57,10 @@ class Page implements Desk {
     this.outbox = new Outbox(person.name, {
       onChange: (waiting, offline) => this.showConnection(waiting, offline),
       onTold: (answer, told) => this.showTold(answer, told),
-      onRefused: (message, answer) => this.tell(answer ? `an answer was refused: ${message}` : message),
+      onRefused: (message, answer) => {
+        if (answer) this.supply.reopenPair(answer.item);
+        this.tell(answer ? `an answer was refused: ${message}` : message);
+      },
     });
     this.setOpacity(this.opacity);
     this.listen();

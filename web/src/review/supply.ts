@@ -21,8 +21,8 @@ export class Supply {
   private taking: Promise<void> | null = null;
   private timer = 0;
   task: Task = 'mv';
-  /** Pairs that were corrected here: nobody is asked about single masks of them any more. */
-  private readonly corrected = new Set<string>();
+  /** Pairs that were corrected here, by the item: nobody is asked about single masks of them any more. */
+  private readonly corrected = new Map<number, string>();
   /** Whether the server said that there is nothing more; until then, more is being fetched. */
   isEmpty = false;
   /** Items that other pages hold: they come here where these fall silent. */
@@ -64,20 +64,26 @@ export class Supply {
   /** A pair was corrected: drop what is held of its single masks. Before `advance`. */
   finishPair([first]: Item[]): void {
     if (!first) return;
-    this.corrected.add(namePair(first));
+    this.corrected.set(first.id, namePair(first));
     const [shown, ...others] = this.groups;
     this.groups = [shown ?? [], ...this.dropFinished(others)];
   }
 
+  /** The correction of an item does not count: it was taken back, or refused. */
+  reopenPair(item: number): void {
+    this.corrected.delete(item);
+  }
+
   private dropFinished(groups: Item[][]): Item[][] {
-    const isOpen = (item: Item): boolean => item.stage !== 'mv' || !this.corrected.has(namePair(item));
+    const corrected = new Set(this.corrected.values());
+    const isOpen = (item: Item): boolean => item.stage !== 'mv' || !corrected.has(namePair(item));
     return groups.map((group) => group.filter(isOpen)).filter((group) => group.length);
   }
 
   /** Show these items (again) before all others. */
   putFirst(items: Item[]): void {
     const ids = new Set(items.map((item) => item.id));
-    for (const item of items) this.corrected.delete(namePair(item));
+    for (const item of items) this.reopenPair(item.id);
     this.groups = this.groups.map((group) => group.filter((item) => !ids.has(item.id))).filter((group) => group.length);
     this.groups.unshift(...(this.task === 'grid' ? [items] : items.map((item) => [item])));
     this.groups.slice(0, AHEAD.one).forEach(this.prepare);
