@@ -198,12 +198,12 @@ class Page implements Desk {
 
   /** Measure from the key to the frame in which the next item is painted. */
   private notePainted(): void {
-    const since = this.keyAt, id = this.shown?.[0]?.id;
-    this.painted = this.shown;
+    const since = this.keyAt, group = this.painted = this.shown;
     this.shownAt = performance.now();
     document.body.dataset.supply = 'held';
     requestAnimationFrame(() => setTimeout(() => {
-      document.body.dataset.item = String(id ?? '');
+      if (group !== this.painted) return; // another task was chosen meanwhile
+      document.body.dataset.item = String(group?.[0]?.id ?? '');
       if (since) performance.measure('next-item', { start: since, end: performance.now() });
     }));
   }
