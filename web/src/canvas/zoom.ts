@@ -46,8 +46,9 @@ export class Zoom {
   /** Show one image pixel as one screen pixel, also of an image that would fit larger. */
   showActualSize(): void {
     const { width, height } = this.viewport;
-    if (width >= this.fitWidth) return this.zoomTo(1, this.middle);
-    this.apply({ width, left: (this.well.clientWidth - width) / 2, top: (this.well.clientHeight - height) / 2 });
+    if (width >= this.fitWidth) this.zoomTo(1, this.middle);
+    else this.apply({ width, left: (this.well.clientWidth - width) / 2, top: (this.well.clientHeight - height) / 2 });
+    this.drawAnew();
   }
 
   step(way: 1 | -1, at: Point = this.middle): void {
@@ -130,8 +131,12 @@ export class Zoom {
       this.drawnWidth = drawn;
       style.width = `${drawn}px`;
       style.transform = `translate(${left}px, ${top}px) scale(${factor})`;
-      this.timer = window.setTimeout(() => { if (this.place) this.stretch(this.place, this.place.width); }, REST);
+      this.timer = window.setTimeout(() => this.drawAnew(), REST);
     }
+  }
+
+  private drawAnew(): void {
+    if (this.place) this.stretch(this.place, this.place.width);
   }
 }
 
