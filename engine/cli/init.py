@@ -1,7 +1,7 @@
 """`engine init`: begin a data engine, or add images and phrases to one."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -11,6 +11,9 @@ from agent.cli.terminal.streams import print_line
 from agent.core.errors import UsageError
 from agent.core.text.english import format_count
 from sam3_tool.system.file_names import escape_unprintable
+
+if TYPE_CHECKING:
+    from engine.project.beginning import Addition
 
 
 def init_engine(
@@ -90,10 +93,14 @@ def init_engine(
         print_notes([*added.notes, *(f"{entry.original!r} is not asked about: {entry.reason}" for entry in dropped)])
         if not has_phrases:
             print_notes(["no phrases for all images yet: give --phrases, --alt-text, or `engine run` a --planner"])
+    _print_summary(folder, added, len(dropped))
+
+
+def _print_summary(folder: Path, added: "Addition", dropped: int) -> None:
+    """Say what was added, how many phrases of it nobody is asked about, and how to go on."""
     done = "begun with" if added.is_new else "there already; added"
     name = escape_unprintable(str(folder))
-    others = f", {len(dropped):,} of which are not asked about" if dropped else ""
-    print_line(
-        f"{name}: {done} {format_count(added.images, 'image')} and {format_count(added.phrases, 'phrase')}{others}"
-    )
+    others = f", {dropped:,} of which are not asked about" if dropped else ""
+    begun = f"{format_count(added.images, 'image')} and {format_count(added.phrases, 'phrase')}"
+    print_line(f"{name}: {done} {begun}{others}")
     print_line(f"go on with: sam3-agent engine run {name}")
