@@ -46,9 +46,9 @@ def stack_objects(shown: Iterable[ShownFrame], row: int, size: tuple[int, int, i
     [0, 6, 0, 0]
     """
     objects: dict[int, np.ndarray] = {}
-    for one in shown:
-        for track_id, mask in zip(one.ids[row], one.masks[row], strict=True):
-            objects.setdefault(track_id, np.zeros(size, bool))[one.frame] = mask
+    for frame in shown:
+        for track_id, mask in zip(frame.ids[row], frame.masks[row], strict=True):
+            objects.setdefault(track_id, np.zeros(size, bool))[frame.frame] = mask
     return np.array(list(objects.values()), bool).reshape(-1, *size)
 
 

@@ -96,7 +96,7 @@ def measure_sessions(
         lambda: shown.extend(list(Sam3(counting).track(video, session)) for session in sessions), device
     )
     frames = [
-        [ShownFrame(one.frame, one.ids, [found.masks for found in one.instances]) for one in session]
+        [ShownFrame(each.frame, each.ids, [found.masks for found in each.instances]) for each in session]
         for session in shown
     ]
     found = _stack_sessions(frames, sessions, video)
