@@ -1,6 +1,7 @@
 """Phrases through a video beside transformers' own class: both do the same work, and each encode is counted."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,17 +9,17 @@ import torch
 
 from bench.suites.videos.agreement import compare_objects
 from bench.suites.videos.phrases_in_videos import COLUMNS, draw_pan, list_rows, main, measure_phrases
-from bench.suites.videos.transformers_session import TransformersSessions
+from bench.suites.videos.transformers_session import TransformersSessions, link_plain_checkpoint
 from sam3_tool.backends.loading import load_backend
 
 PHRASES = ("object", "green object")
 FRAMES = 3
 
 
-def test_transformers_finds_the_same_objects_and_encodes_a_frame_for_each_session() -> None:
-    device = torch.device("cpu")
-    model = TransformersSessions.load("tiny", device=device, dtype=torch.float32)
-    backend = load_backend("tiny", device="cpu", dtype="float32", compile=None)
+def test_transformers_finds_the_same_objects_and_encodes_a_frame_for_each_session(tmp_path: Path) -> None:
+    device, folder = torch.device("cpu"), str(link_plain_checkpoint("tiny", tmp_path))
+    model = TransformersSessions.load(folder, device=device, dtype=torch.float32)
+    backend = load_backend(folder, device="cpu", dtype="float32", compile=None)
     ways = measure_phrases(backend, draw_pan(FRAMES), PHRASES, model=model, device=device)
     assert [way.encoded for way in ways] == [FRAMES, 2 * FRAMES, 2 * FRAMES, FRAMES]
     assert all(0 < way.encode_seconds + way.search_seconds < way.seconds for way in ways)

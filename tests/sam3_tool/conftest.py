@@ -1,10 +1,13 @@
 """Networks that many tests share, because reading the weights takes longer than most tests."""
 
+import shutil
+from pathlib import Path
+
 import pytest
 
 from sam3_tool import Sam3
 from sam3_tool.backends.transformers.backend import TransformersBackend
-from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import REFINER_FILE, locate_checkpoint
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +20,12 @@ def network() -> TransformersBackend:
 def rounded() -> Sam3:
     """The real network in bfloat16."""
     return Sam3.load("tiny", device="cpu", dtype="bfloat16")
+
+
+@pytest.fixture(scope="session")
+def coarse_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The embedded checkpoint without what refines its masks in videos, as published ones are."""
+    folder = tmp_path_factory.mktemp("coarse")
+    shutil.copytree(locate_checkpoint("tiny"), folder, dirs_exist_ok=True)
+    (folder / REFINER_FILE).unlink()
+    return folder

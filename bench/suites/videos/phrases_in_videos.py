@@ -1,11 +1,14 @@
 """Phrases through a video, in processor time of one thread: `python -m bench.suites.videos.phrases_in_videos`.
 
 Beside one pass for all phrases: a session for each phrase, and the same two ways with transformers' own class, which
-encodes each frame anew in each session. On a GPU it is the clock's time.
+encodes each frame anew in each session. Masks are not refined, for that class has nothing like it. On a GPU it is the
+clock's time.
 """
 
 import argparse
 from collections.abc import Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +17,7 @@ import torch
 from bench.harness.tables import Cell, Table
 from bench.harness.timing import measure_seconds, read_clock
 from bench.suites.videos.agreement import ShownFrame, compare_objects, stack_objects
-from bench.suites.videos.transformers_session import TransformersSessions
+from bench.suites.videos.transformers_session import TransformersSessions, link_plain_checkpoint
 from sam3_tool import Image, Masklet, Masklets, Sam3, ScriptedBackend, TrackedFrame, Video
 from sam3_tool.backends.loading import load_backend
 from sam3_tool.backends.transformers.hardware.devices import resolve_device
@@ -174,17 +177,21 @@ def build_table(arguments: argparse.Namespace) -> Table:
         UserError: The checkpoint or the device is not there, or transformers' class cannot read the checkpoint.
     """
     device = resolve_device(arguments.device)
-    name, dtype = arguments.sam3, arguments.dtype
-    model = (
-        TransformersSessions.load(name, device=device, dtype=getattr(torch, dtype)) if arguments.transformers else None
-    )
-    backend = load_backend(name, device=arguments.device, dtype=dtype, compile=None)
+    with TemporaryDirectory() as links:
+        name, dtype = str(link_plain_checkpoint(arguments.sam3, Path(links))), arguments.dtype
+        model = (
+            TransformersSessions.load(name, device=device, dtype=getattr(torch, dtype))
+            if arguments.transformers
+            else None
+        )
+        backend = load_backend(name, device=arguments.device, dtype=dtype, compile=None)
+        list(Sam3(backend).track(draw_pan(1), PHRASES[0]))  # reads the memory's weights
     torch.set_num_threads(1)
     video, rows = draw_pan(arguments.frames), list[tuple[Cell, ...]]()
     measure_phrases(backend, draw_pan(3), PHRASES[:1], model=model, device=device)  # makes what is made once
     for count in arguments.phrases:
         rows += list_rows(measure_phrases(backend, video, PHRASES[:count], model=model, device=device), len(video))
-    about = {"SAM 3": name, "device": device.type, "dtype": dtype, "frames": len(video)}
+    about = {"SAM 3": arguments.sam3, "device": device.type, "dtype": dtype, "frames": len(video)}
     return Table("phrases-in-videos", "phrases through a video", COLUMNS, rows, about)
 
 

@@ -14,7 +14,7 @@ from transformers import CLIPTokenizer, Sam2VideoVideoProcessor, Sam3ImageProces
 from bench.harness.timing import read_clock
 from bench.suites.videos.agreement import ShownFrame
 from sam3_tool import TrackingRules, Video
-from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
+from sam3_tool.backends.transformers.files.checkpoint import REFINER_FILE, locate_checkpoint
 from sam3_tool.backends.transformers.files.weights import silence_transformers
 from sam3_tool.errors import CheckpointError
 from sam3_tool.tracking.holes import PUBLISHED_AREA
@@ -134,6 +134,28 @@ class TransformersSessions:
         masks, places = found["masks"].cpu().numpy(), {each: at for at, each in enumerate(found["object_ids"].tolist())}
         ids = [found["prompt_to_obj_ids"].get(phrase, []) for phrase in phrases]
         return ShownFrame(output.frame_idx, ids, [masks[[places[each] for each in row]] for row in ids])
+
+
+def link_plain_checkpoint(name: str, into: Path) -> Path:
+    """Link the files of a checkpoint but for its mask refiner, which transformers' class does not have.
+
+    Args:
+        name: As for `Sam3.load`.
+        into: A folder for the links, if they are needed.
+
+    Returns:
+        The folder to load.
+
+    Raises:
+        CheckpointError: The checkpoint is missing.
+    """
+    source = locate_checkpoint(name)
+    if not (source / REFINER_FILE).exists():
+        return source
+    for path in source.iterdir():
+        if path.name != REFINER_FILE:
+            (into / path.name).symlink_to(path)
+    return into
 
 
 def apply_rules(model: Any, rules: TrackingRules) -> None:

@@ -18,6 +18,7 @@ from transformers.models.sam3.modeling_sam3 import Sam3VisionEncoderOutput
 
 from sam3_tool.backends.base import CrossImageEmbedding, Detections
 from sam3_tool.backends.transformers.files.checkpoint import EMBEDDED_NAME, hash_checkpoint
+from sam3_tool.backends.transformers.files.mask_refiner import has_refiner, read_refiner
 from sam3_tool.backends.transformers.files.memory_needs import require_memory, sum_weight_bytes
 from sam3_tool.backends.transformers.files.vocabulary import Vocabulary
 from sam3_tool.backends.transformers.files.weights import Processors, read_detector, read_memory, read_tracker
@@ -41,6 +42,7 @@ from sam3_tool.backends.transformers.layers.upsampling import build_instances, t
 from sam3_tool.backends.transformers.students.trunk import is_student
 from sam3_tool.backends.transformers.text import PromptEncoder
 from sam3_tool.backends.transformers.tracker import Tracker
+from sam3_tool.backends.transformers.video.refinement import NO_SQUARE, SQUARE_SIDE, enlarge_masks
 from sam3_tool.concepts.concept import Concept
 from sam3_tool.errors import CheckpointError
 from sam3_tool.image import Image
@@ -95,6 +97,8 @@ class ImageEmbedding:
     """The image's."""
     device: torch.device | None = None
     """The network's, while this waits in the host's memory."""
+    square: torch.Tensor = NO_SQUARE
+    """What `MaskRefiner` reads of the image, uint8, (3, SQUARE_SIDE, SQUARE_SIDE), where the checkpoint has one."""
 
     @property
     def coarsest(self) -> torch.Tensor:
@@ -103,7 +107,7 @@ class ImageEmbedding:
 
     @property
     def nbytes(self) -> int:
-        return sum(tensor.nbytes for tensor in (self.trunk, self.cls_token, *self.levels))
+        return sum(tensor.nbytes for tensor in (self.trunk, self.cls_token, self.square, *self.levels))
 
     def copy_to_host(self) -> "ImageEmbedding":
         """Copy to the host's memory. The host must not read the copy: it may still be on its way."""
@@ -118,7 +122,8 @@ class ImageEmbedding:
     def _copy_tensors(self, copy_tensor: Callable[[torch.Tensor], torch.Tensor]) -> "ImageEmbedding":
         with explain_failures(self.device or self.trunk.device):
             levels = tuple(copy_tensor(level) for level in self.levels)
-            return replace(self, levels=levels, trunk=copy_tensor(self.trunk), cls_token=copy_tensor(self.cls_token))
+            trunk, cls_token, square = (copy_tensor(each) for each in (self.trunk, self.cls_token, self.square))
+            return replace(self, levels=levels, trunk=trunk, cls_token=cls_token, square=square)
 
 
 class TransformersBackend:
@@ -148,6 +153,7 @@ class TransformersBackend:
         """
         self.name = name
         self._folder = folder
+        self._has_refiner = folder is not None and has_refiner(folder)
         self._tracker = tracker if isinstance(tracker, CheckpointError) else Tracker(tracker)
         self._vocabulary = vocabulary
         self._estimator = None if folder is None else read_estimator(folder)
@@ -300,11 +306,11 @@ class TransformersBackend:
     def open_memory(self, height: int, width: int, length: int) -> "VideoMemory":
         from sam3_tool.backends.transformers.video.memory import VideoMemory
 
-        network, read_frame = self._video_parts
+        network, read_frame = self.video_parts
         return VideoMemory(network, (height, width), length, read_frame=read_frame, run_safely=self._run_safely)
 
     @cached_property
-    def _video_parts(self) -> "tuple[VideoNetwork, FrameReader]":
+    def video_parts(self) -> "tuple[VideoNetwork, FrameReader]":
         """The tracker with its memory, which is read when the first video comes."""
         from sam3_tool.backends.transformers.video.network import FrameReader, VideoNetwork
 
@@ -313,17 +319,25 @@ class TransformersBackend:
         if self._folder is None:
             raise CheckpointError(f"SAM 3 {self.name!r} was made without memory weights, so it cannot follow objects")
         with self._run_safely():
-            memory = read_memory(self._folder, self._model.dtype).to(self._model.device)
-            return VideoNetwork(self._tracker.model, memory), FrameReader(self._tracker.model)
+            device = self._model.device
+            memory = read_memory(self._folder, self._model.dtype).to(device)
+            refiner = read_refiner(self._folder, device) if self._has_refiner else None
+            return VideoNetwork(self._tracker.model, memory, refiner), FrameReader(self._tracker.model)
 
     def detect(self, embeddings: Sequence[ImageEmbedding], prompts: Sequence[ConceptPrompt]) -> list[Detections]:
         self._check_concepts(prompts)
         pairs = list(zip(embeddings, prompts, strict=True))
         with self._run_safely():
+            found = [each for batch in self._split_passes(pairs) for each in self._detect_pass(batch)]
             return [
-                Detections(found.logits.float().cpu().numpy(), found.scores, found.boxes, found.presence)
-                for batch in self._split_passes(pairs)
-                for found in self._detect_pass(batch)
+                Detections(
+                    # as large as what the tracker says
+                    (enlarge_masks(each.logits) if self._has_refiner else each.logits).float().cpu().numpy(),
+                    each.scores,
+                    each.boxes,
+                    each.presence,
+                )
+                for each in found
             ]
 
     def upsample_masks(self, logits: np.ndarray, height: int, width: int) -> list[RleMask]:
@@ -388,6 +402,7 @@ class TransformersBackend:
                 trunk[row : row + 1].clone(),
                 cls_tokens[row : row + 1].clone(),
                 image.key,
+                square=self._read_square(image),
             )
             for row, image in enumerate(images)
         ]
@@ -395,9 +410,19 @@ class TransformersBackend:
     def _to_square(self, image: Image) -> torch.Tensor:
         """Squeeze the image into the network's square while it is uint8, then normalise it: float32, (1, 3, S, S)."""
         size = self._images.size
-        pixels = upload_pixels(image.pixels, self._model.device).permute(2, 0, 1)[None]
-        square: torch.Tensor = resize(pixels, [size["height"], size["width"]], antialias=True)
+        square = self._squeeze_pixels(image, size["height"], size["width"])
         return (square.float() / 255.0 - self._mean) / self._std
+
+    def _read_square(self, image: Image) -> torch.Tensor:
+        if not self._has_refiner:
+            return NO_SQUARE
+        return self._squeeze_pixels(image, SQUARE_SIDE, SQUARE_SIDE)[0]
+
+    def _squeeze_pixels(self, image: Image, height: int, width: int) -> torch.Tensor:
+        """Return uint8, (1, 3, height, width), on the network's device."""
+        pixels = upload_pixels(image.pixels, self._model.device).permute(2, 0, 1)[None]
+        square: torch.Tensor = resize(pixels, [height, width], antialias=True)
+        return square
 
     def _decode_pass(
         self, pairs: Sequence[tuple[ImageEmbedding | CrossImageEmbedding, ConceptPrompt]]

@@ -52,14 +52,14 @@ def follow_as_trainer(network: LearningMemory, clip: Clip, masks: torch.Tensor) 
     return answers
 
 
-def test_the_memory_that_learns_is_the_one_that_is_shipped(network, clip):
+def test_the_memory_that_learns_is_the_one_that_is_shipped(network, clip, coarse_folder):
     """The product stores memories in bfloat16; else it computes the same."""
     masks = np.zeros((2, SIDE, SIDE), bool)
     masks[0, 32:96, 40:80] = True
     masks[1, 8:48, 64:120] = True
     with torch.inference_mode():
         answers = follow_as_trainer(network, clip, torch.from_numpy(masks).float())
-    backend = Sam3.load("tiny")._backend
+    backend = Sam3.load(coarse_folder)._backend
     memory = backend.open_memory(SIDE, SIDE, 16)
     embeddings = backend.encode([Image(frame) for frame in clip.frames])
     for object_id, mask in enumerate(masks, start=1):

@@ -39,6 +39,8 @@ from sam3_tool.probability import ESTIMATOR_FILE
 from sam3_tool.system.paths import describe_missing_hub_home, expand_path, is_folder
 
 EMBEDDED_NAME = "tiny"
+REFINER_FILE = "mask_refiner.safetensors"
+"""Weights that refine masks in videos, beside those of SAM 3: see `video.refinement`."""
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 _HUB_PAGE = re.compile(rf"https?://huggingface\.co/({_HUB_ID.pattern})(?:/(?:resolve|blob)/main(/[\w./-]+))?")
@@ -172,10 +174,10 @@ def list_weight_files(folder: Path) -> list[Path]:
 
 
 @cache
-def hash_checkpoint(path: Path, *, leave_out: Collection[str] = (ESTIMATOR_FILE,)) -> str:
+def hash_checkpoint(path: Path, *, leave_out: Collection[str] = (ESTIMATOR_FILE, REFINER_FILE)) -> str:
     """Return the SHA-256 of the names and contents of a checkpoint's files, in hexadecimal.
 
-    `leave_out`: names of files that change no mask.
+    `leave_out`: names of files that change no mask of an image.
     """
     patterns = ("*.json", "*.safetensors")
     found = [path] if path.is_file() else sorted(file for pattern in patterns for file in path.glob(pattern))

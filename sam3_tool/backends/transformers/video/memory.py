@@ -21,6 +21,7 @@ from sam3_tool.backends.transformers.video.network import (
     Places,
     VideoNetwork,
 )
+from sam3_tool.backends.transformers.video.refinement import MAX_GAP, View, to_shares
 from sam3_tool.backends.transformers.video.selection import (
     MAX_CONDITIONING,
     MAX_POINTERS,
@@ -38,6 +39,8 @@ HOST_BYTES = 512 * 2**20
 """Room in the host's memory for what leaves a GPU."""
 LOGIT_BYTES = 64 * 2**20
 """Room for masks as the network gave them, which a correction starts from: of 200 object-frames of facebook/sam3."""
+VIEW_BYTES = 64 * 2**20
+"""Room for masks as they were drawn, with their frames: of 250 object-frames."""
 MAX_LOGIT = 32.0
 """Logits are cut there before they are corrected, as published."""
 MAX_CLICKS = 16
@@ -54,6 +57,11 @@ class FrameEmbedding(Protocol):
     @property
     def trunk(self) -> torch.Tensor:
         """The trunk's last state, (1, tokens, C)."""
+        ...
+
+    @property
+    def square(self) -> torch.Tensor:
+        """What `MaskRefiner` reads of the frame; nothing looks at it where there is none."""
         ...
 
 
@@ -167,6 +175,8 @@ class VideoMemory:
         self._is_prompted = False
         self._memories = _build_cache(network.memory_places.device, spare_bytes, host_bytes)
         self._logits: ByteCache[tuple[int, int], np.ndarray] = ByteCache(LOGIT_BYTES, size=lambda kept: kept.nbytes)
+        self._views: ByteCache[tuple[int, int], View] = ByteCache(VIEW_BYTES, size=lambda view: view.nbytes)
+        """What was drawn of an object on a frame, where masks are refined."""
         self._frame: tuple[FrameEmbedding, FrameLevels] | None = None
 
     @property
@@ -175,7 +185,8 @@ class VideoMemory:
 
     @property
     def nbytes(self) -> int:
-        return self._memories.nbytes + self._logits.nbytes + sum(item.nbytes for item in self._objects.values())
+        objects = sum(item.nbytes for item in self._objects.values())
+        return self._memories.nbytes + self._logits.nbytes + self._views.nbytes + objects
 
     def prompt(self, embedding: FrameEmbedding, frame: int, object_id: int, prompt: VisualPrompt) -> LowMasks:
         with self._run_safely():
@@ -188,31 +199,31 @@ class VideoMemory:
             else:
                 places, earlier = self._build_places(prompt), self._get_earlier_logits(frame, object_id, prompt)
                 found = self._network.decode(levels, self._network.forget_past(levels), places, earlier)
-            self._store_answers(levels, frame, [object_id], found, pin=True)
+                found = found._replace(logits=self._refine_masks(embedding, found.logits, [None]))
+            self._store_answers(embedding, frame, [object_id], found, pin=True)
             return _to_low_masks([object_id], found)
 
     def begin(self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
         with self._run_safely():
             levels = self._get_levels(embedding)
             for rows in self._split_passes(range(len(ids))):
-                masks = self._network.adopt_logits(self._upload(logits[list(rows)]), self._size)
-                found = self._network.take_masks(levels, *masks)
-                self._store_answers(levels, frame, [ids[row] for row in rows], found, pin=False)
+                fine = self._refine_masks(embedding, self._upload(logits[list(rows)]), [None] * len(rows))
+                found = self._network.take_masks(levels, *self._network.adopt_logits(fine, self._size))
+                self._store_answers(embedding, frame, [ids[row] for row in rows], found, pin=False)
 
     def propagate(
         self, embedding: FrameEmbedding, frame: int, *, reverse: bool = False, remember: bool = True
     ) -> LowMasks:
         with self._run_safely():
-            levels = self._get_levels(embedding)
             self._make_room()
             found = {
                 object_id: item.answers[frame] for object_id, item in self._objects.items() if frame in item.answers
             }
             followed = [object_id for object_id in self._objects if object_id not in found]
             for ids in self._split_passes(followed):
-                for low in self._track_pass(levels, frame, ids, reverse, remember):
+                for low in self._track_pass(embedding, frame, ids, reverse, remember):
                     found[low.ids[0]] = low
-            return _join_low_masks([found[object_id] for object_id in self._objects], self._network.low_size)
+            return _join_low_masks([found[object_id] for object_id in self._objects], self._network.answer_size)
 
     def remember(
         self,
@@ -243,16 +254,19 @@ class VideoMemory:
     # Following
 
     def _track_pass(
-        self, levels: FrameLevels, frame: int, ids: Sequence[int], reverse: bool, remember: bool
+        self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], reverse: bool, remember: bool
     ) -> Iterator[LowMasks]:
         """Follow objects that were not prompted on this frame."""
+        levels = self._get_levels(embedding)
         shapes: dict[tuple[int, int], list[tuple[int, Recollection]]] = defaultdict(list)
         for object_id in ids:
             recollection = self._recollect(self._objects[object_id], frame, reverse)
             shapes[len(recollection.ranks), len(recollection.offsets)].append((object_id, recollection))
         groups = [self._build_group([recollection for _, recollection in rows]) for rows in shapes.values()]
         order = [object_id for rows in shapes.values() for object_id, _ in rows]
-        found = self._network.decode(levels, self._network.recall(levels, groups))
+        decoded = self._network.decode(levels, self._network.recall(levels, groups))
+        earlier = [self._find_view(self._objects[object_id], frame, reverse) for object_id in order]
+        found = decoded._replace(logits=self._refine_masks(embedding, decoded.logits, earlier))
         masks = self._network.soften_tracked(found.logits) if remember else None
         features = None if masks is None else self._network.remember(levels, masks, found.presences)
         low = _to_low_masks(order, found)
@@ -262,10 +276,12 @@ class VideoMemory:
             # clones, because a view would keep all objects of the frame
             made = None if features is None else features[row].clone()
             self._memories[item.serial, frame] = Memory(made, found.pointers[row].clone())
+            self._note_view(embedding, frame, item, found.logits[row])
             if self._is_prompted:
-                self._logits[item.serial, frame] = single.logits
+                self._logits[item.serial, frame] = decoded.logits[row].cpu().numpy()[None].copy()
             else:
                 self._forget_frames(item, item.forget_distant(reverse=reverse))
+                self._views.drop_value((item.serial, frame + MAX_GAP if reverse else frame - MAX_GAP))
             yield single
 
     def _recollect(self, item: FollowedObject, frame: int, reverse: bool) -> Recollection:
@@ -306,17 +322,40 @@ class VideoMemory:
             torch.cat((values, tokens), dim=1), torch.cat((keys, tokens + places), dim=1), tokens.shape[1]
         )
 
+    # Refining
+
+    def _refine_masks(
+        self, embedding: FrameEmbedding, logits: torch.Tensor, earlier: Sequence[View | None]
+    ) -> torch.Tensor:
+        """Return logits (K, *answer_size), of (K, h, w); the same where this checkpoint refines nothing."""
+        refiner = self._network.refiner
+        return logits if refiner is None else refiner.refine(embedding.square, logits, earlier)
+
+    def _find_view(self, item: FollowedObject, frame: int, reverse: bool) -> View | None:
+        """Return what was drawn of an object on the frame before, or on the one before that."""
+        for gap in range(1, MAX_GAP + 1):
+            view = self._views.get((item.serial, frame + gap if reverse else frame - gap))
+            if view is not None:
+                return view
+        return None
+
+    def _note_view(self, embedding: FrameEmbedding, frame: int, item: FollowedObject, logits: torch.Tensor) -> None:
+        if self._network.refiner is not None and bool((logits > 0).any()):
+            self._views[item.serial, frame] = View(embedding.square, to_shares(logits))
+
     # Keeping
 
     def _store_answers(
-        self, levels: FrameLevels, frame: int, ids: Sequence[int], found: DecodedObjects, *, pin: bool
+        self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], found: DecodedObjects, *, pin: bool
     ) -> None:
+        levels = self._get_levels(embedding)
         features = self._network.remember(levels, self._network.harden_prompted(found.logits), found.presences)
         for row, single in enumerate(_split_low_masks(_to_low_masks(ids, found))):
             object_id = single.ids[0]
             is_new = object_id not in self._objects
             item = self._objects.setdefault(object_id, FollowedObject(next(self._serials)))
             item.note_answer(frame, single)
+            self._note_view(embedding, frame, item, found.logits[row])
             memory = Memory(features[row].clone(), found.pointers[row].clone())
             if pin or is_new or frame in item.pinned:
                 item.pinned[frame] = memory
@@ -327,6 +366,7 @@ class VideoMemory:
         for frame in frames:
             self._memories.drop_value((item.serial, frame))
             self._logits.drop_value((item.serial, frame))
+            self._views.drop_value((item.serial, frame))
 
     def _update_features(self, frame: int, item: FollowedObject, features: torch.Tensor) -> None:
         memory = self._get_memory(item, frame)
@@ -395,7 +435,9 @@ class VideoMemory:
         if item is None:
             return None
         answer = item.answers.get(frame)
-        logits = self._logits.get((item.serial, frame)) if answer is None else answer.logits
+        if answer is not None:
+            return self._network.shrink_answers(self._upload(answer.logits)).clamp(-MAX_LOGIT, MAX_LOGIT)[None]
+        logits = self._logits.get((item.serial, frame))
         return None if logits is None else self._upload(logits).clamp(-MAX_LOGIT, MAX_LOGIT)[None]
 
     def _upload(self, array: np.ndarray) -> torch.Tensor:

@@ -21,6 +21,7 @@ from transformers.models.sam3_tracker_video.modeling_sam3_tracker_video import (
 from sam3_tool.backends.transformers.layers.pixel_decoder import match_layout
 from sam3_tool.backends.transformers.layers.pyramid import fuse_convolution
 from sam3_tool.backends.transformers.video.attention import MemoryAttention, MemoryGroup
+from sam3_tool.backends.transformers.video.refinement import SQUARE_SIDE, MaskRefiner
 
 ABSENT_LOGIT = -1024.0
 """Logit of every pixel of an object that is not on the frame (`NO_OBJ_SCORE`)."""
@@ -133,17 +134,21 @@ class DecodedObjects(NamedTuple):
 class VideoNetwork:
     """Mask decoder and memory of one checkpoint, on one device."""
 
-    def __init__(self, heads: Any, weights: MemoryWeights) -> None:
-        """Take over both.
+    def __init__(self, heads: Any, weights: MemoryWeights, refiner: MaskRefiner | None = None) -> None:
+        """Take over all of them.
 
         `heads`: a `Sam3TrackerModel`, whose prompt encoder, mask decoder and mark of a frame without a past are used.
+        `refiner`: what draws the decoder's masks once more, if the checkpoint has it.
         """
+        self.refiner = refiner
         self.heads, self.weights = heads, weights
         device, self.dtype = heads.no_memory_embedding.device, heads.mask_decoder.conv_s0.weight.dtype
         self.grid: tuple[int, int] = tuple(heads.backbone_feature_sizes[-1])
         self.side: int = heads.config.prompt_encoder_config.image_size
         self.low_size: tuple[int, int] = tuple(heads.prompt_encoder.mask_input_size)
         self.mask_size = (4 * self.low_size[0], 4 * self.low_size[1])
+        self.answer_size = self.low_size if refiner is None else (SQUARE_SIDE, SQUARE_SIDE)
+        """Height and width of the masks that are given out."""
         self.channels: int = heads.no_memory_embedding.shape[-1]
         # worked out in float32, as published
         places = heads.vision_encoder.neck.position_encoding((1, self.channels, *self.grid), device, torch.float32)
@@ -258,7 +263,7 @@ class VideoNetwork:
         Args:
             levels: The frame.
             masks: float32, (K, 1, 16 h, 16 w), in [0, 1].
-            logits: float32, (K, 4 h, 4 w): the same masks.
+            logits: float32, (K, *answer_size): the same masks.
 
         Returns:
             These logits, and what the memory keeps of the masks.
@@ -276,7 +281,7 @@ class VideoNetwork:
         return _resize(pixels, self.mask_size, antialias=True), self._shrink_certain(pixels)
 
     def adopt_logits(self, logits: torch.Tensor, size: tuple[int, int]) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turn logits (K, 4 h, 4 w) that were found by other means into what `take_masks` takes.
+        """Turn logits (K, *answer_size) that were found by other means into what `take_masks` takes.
 
         `size`: of the video, for the published code goes by way of a mask of that size.
         """
@@ -285,8 +290,14 @@ class VideoNetwork:
         return pixels, torch.cat([self._shrink_certain(row.float()) for row in at_video_size])
 
     def _shrink_certain(self, pixels: torch.Tensor) -> torch.Tensor:
-        """Turn masks of 0 and 1, (K, 1, H, W), into logits (K, 4 h, 4 w)."""
-        return _resize((1 - 2 * pixels) * ABSENT_LOGIT, self.low_size, antialias=True)[:, 0]
+        """Turn masks of 0 and 1, (K, 1, H, W), into logits (K, *answer_size)."""
+        return _resize((1 - 2 * pixels) * ABSENT_LOGIT, self.answer_size, antialias=True)[:, 0]
+
+    def shrink_answers(self, logits: torch.Tensor) -> torch.Tensor:
+        """Turn logits (K, *answer_size) into what the decoder mends, (K, 4 h, 4 w)."""
+        if self.answer_size == self.low_size:
+            return logits
+        return _resize(logits[:, None], self.low_size, antialias=True)[:, 0]
 
     # What is remembered
 
@@ -300,15 +311,15 @@ class VideoNetwork:
         return marked.to(torch.bfloat16).flatten(2).transpose(1, 2)
 
     def soften_tracked(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn logits (K, 4 h, 4 w) of objects that were followed into masks for `remember`."""
+        """Turn logits (K, *answer_size) of objects that were followed into masks for `remember`."""
         return self._enlarge_to_memory(_stretch(self._enlarge_to_square(logits).sigmoid()))
 
     def harden_prompted(self, logits: torch.Tensor) -> torch.Tensor:
-        """Turn logits (K, 4 h, 4 w) of objects that were prompted into masks for `remember`: all or nothing."""
+        """Turn logits (K, *answer_size) of objects that were prompted into masks for `remember`: all or nothing."""
         return self._enlarge_to_memory(_stretch((self._enlarge_to_square(logits) > 0).float()))
 
     def separate_associated(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Turn logits (K, 4 h, 4 w) of all objects of a concept into masks for `remember`, and their presences.
+        """Turn logits (K, *answer_size) of all objects of a concept into masks for `remember`, and their presences.
 
         An object that others cover for the most part is not remembered there.
         """
