@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from transformers import CLIPTokenizer, Sam3Model, Sam3Processor
 from transformers.models.sam3.image_processing_sam3 import Sam3ImageProcessor
 
+from sam3_tool.backends.transformers.files.checkpoint import REFINER_FILE
+from sam3_tool.backends.transformers.video.refinement import MaskRefiner
 from sam3_tool.synthetic.nouns import list_known_words
 from sam3_tool.training.networks.architecture import IMAGE_SIDE, MASK_SIDE, build_video_config
 
@@ -61,9 +63,7 @@ def export_tracker(learnt: Mapping[str, torch.Tensor], source: Path, folder: Pat
         )
         weights[key] = value.detach().to(torch.float16).contiguous()
     _save_whole(weights, folder / "model.safetensors")
-    for name in _BESIDES_WEIGHTS:
-        if folder.resolve() != source.resolve():
-            shutil.copyfile(source / name, folder / name)
+    _copy_files(source, folder, (*_BESIDES_WEIGHTS, REFINER_FILE))
 
 
 def export_memory(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path) -> None:
@@ -77,8 +77,23 @@ def export_memory(learnt: Mapping[str, torch.Tensor], source: Path, folder: Path
         key = TRACKER_PREFIX + name.removeprefix(_LEARNT)
         weights[key] = value.detach().to(torch.float16).contiguous()
     _save_whole(weights, folder / "model.safetensors")
-    for name in _BESIDES_WEIGHTS:
-        if folder.resolve() != source.resolve():
+    _copy_files(source, folder, (*_BESIDES_WEIGHTS, REFINER_FILE))
+
+
+def export_refiner(refiner: MaskRefiner, source: Path, folder: Path) -> None:
+    """Write the checkpoint in `source` with what refines its masks in videos; all else stays as it is, bit for bit."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {name: value.detach().to(torch.float16).contiguous() for name, value in refiner.state_dict().items()}
+    _save_whole(weights, folder / REFINER_FILE)
+    _copy_files(source, folder, (*_BESIDES_WEIGHTS, "model.safetensors"))
+
+
+def _copy_files(source: Path, folder: Path, names: Sequence[str]) -> None:
+    """Copy files that are there."""
+    if folder.resolve() == source.resolve():
+        return
+    for name in names:
+        if (source / name).exists():
             shutil.copyfile(source / name, folder / name)
 
 

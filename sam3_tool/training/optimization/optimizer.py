@@ -35,19 +35,22 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """Make a step. A convolution's filters are the rows of a matrix."""
         shapes: dict[torch.Size, list[tuple[nn.Parameter, dict[str, Any]]]] = defaultdict(list)
         for group in self.param_groups:
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     shapes[parameter.shape].append((parameter, group))
         stacks = [
-            torch.stack([self._update_momentum(p, group["momentum"]) for p, group in same]) for same in shapes.values()
+            torch.stack([self._update_momentum(p, group["momentum"]).flatten(1) for p, group in same])
+            for same in shapes.values()
         ]
         for same, updates in zip(shapes.values(), self._orthogonalize_shared(stacks), strict=True):
             for (parameter, group), update in zip(same, updates, strict=True):
                 # root mean square 0.2, so that AdamW's learning rates and weight decay carry over (Moonlight, 2025)
-                scale = group["lr"] * 0.2 * max(parameter.shape) ** 0.5
-                parameter.mul_(1 - group["lr"] * group["weight_decay"]).sub_(update, alpha=scale)
+                scale = group["lr"] * 0.2 * max(update.shape) ** 0.5
+                decay = group["lr"] * group["weight_decay"]
+                parameter.mul_(1 - decay).sub_(update.view_as(parameter), alpha=scale)
 
     def _orthogonalize_shared(self, stacks: list[torch.Tensor]) -> list[torch.Tensor]:
         """Make every stack orthogonal. Workers, whose gradients are the same, each do their share of the matrices."""

@@ -1,0 +1,1 @@
+"""Train what refines masks in videos."""
