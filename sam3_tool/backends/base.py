@@ -245,7 +245,7 @@ class ObjectMemory(Protocol):
         """
         ...
 
-    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: "np.ndarray") -> None:
+    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: "np.ndarray") -> "np.ndarray":
         """Take masks that were found by other means for the answer, of new objects or of those that are followed.
 
         Args:
@@ -253,6 +253,9 @@ class ObjectMemory(Protocol):
             frame: Its number, from 0.
             ids: K objects.
             logits: float32, (K, h, w).
+
+        Returns:
+            float32, (K, h, w): the masks as they were taken, these or finer ones.
         """
         ...
 

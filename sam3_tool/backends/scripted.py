@@ -319,11 +319,12 @@ class ScriptedMemory:
     ) -> None:
         """Do nothing: a script knows all frames. See `ObjectMemory.remember`."""
 
-    def begin(self, embedding: ScriptedEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
+    def begin(self, embedding: ScriptedEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> np.ndarray:
         """Find out whose masks these are. See `ObjectMemory.begin`."""
         objects = self._list_objects(embedding)
         for id, mask in zip(ids, logits > 0, strict=True):
             self._known[id] = _find_nearest(objects, VisualPrompt(mask=mask))
+        return logits
 
     def prompt(self, embedding: ScriptedEmbedding, frame: int, object_id: int, prompt: VisualPrompt) -> LowMasks:
         """Choose the scripted object that agrees best with a prompt. See `ObjectMemory.prompt`."""

@@ -5,7 +5,7 @@ detections are matched with that; memory takes the frame in; what is new begins.
 memory together. Prompts know nothing of each other otherwise, as if each had a session of its own.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -120,8 +120,8 @@ class ConceptTracker:
         plans = self._plan_frame(frame, found, propagation)
         conditioning = self._prompt_anew(frame, embedding, plans, propagation)
         self._remember(frame, embedding, propagation, conditioning)
-        held = self._hold_frame(frame, plans, found, propagation)
-        self._begin_new(frame, embedding, plans)
+        begun = self._begin_new(frame, embedding, plans)
+        held = self._hold_frame(frame, plans, found, propagation, begun)
         self._forget_removed(plans)
         return held
 
@@ -213,10 +213,15 @@ class ConceptTracker:
         self._memory.remember(embedding, frame, ids, logits, groups=groups, conditioning=conditioning)
 
     def _hold_frame(
-        self, frame: int, plans: Sequence[_Plan], found: Sequence[Detections | None], propagation: _Propagation
+        self,
+        frame: int,
+        plans: Sequence[_Plan],
+        found: Sequence[Detections | None],
+        propagation: _Propagation,
+        begun: Mapping[int, np.ndarray],
     ) -> HeldFrame:
         """Make the masks of what is seen, of all prompts in one go."""
-        seen = [self._list_seen(plan, propagation) for plan in plans]
+        seen = [self._list_seen(plan, propagation, begun) for plan in plans]
         logits = [each.logits for objects in seen for each in objects.values()]
         masks = iter(self._upsample(np.stack(logits)) if logits else ())
         prompts = []
@@ -231,28 +236,31 @@ class ConceptTracker:
             )
         return HeldFrame(frame, self._size, tuple(prompts))
 
-    def _list_seen(self, plan: _Plan, propagation: _Propagation) -> dict[int, _Seen]:
+    def _list_seen(self, plan: _Plan, propagation: _Propagation, begun: Mapping[int, np.ndarray]) -> dict[int, _Seen]:
         """Return what is visible, by id."""
-        ids = list(plan.session.scores)
+        ids = [id for id in plan.session.scores if id not in plan.births]
         rows = propagation.find_rows(ids)
         scores = 1 / (1 + np.exp(-propagation.presences[rows]))
         seen = {
             id: _Seen(propagation.logits[row], float(score), plan.session.scores[id])
             for id, row, score in zip(ids, rows, scores, strict=True)
         }
-        begun = clean_logits(plan.detections.logits[list(plan.births.values())], most_area=self._rules.hole_area)
-        for (id, index), logits in zip(plan.births.items(), begun, strict=True):
+        for id, index in plan.births.items():
+            [logits] = clean_logits(begun[id][None], most_area=self._rules.hole_area)
             score = float(plan.detections.scores[index])
             seen[id] = _Seen(logits, score, score)
         gone = plan.hidden | plan.removed
         return {id: each for id, each in seen.items() if id not in gone and (each.logits > 0).any()}
 
-    def _begin_new(self, frame: int, embedding: Any, plans: Sequence[_Plan]) -> None:
-        begun = {id: plan.detections.logits[index] for plan in plans for id, index in plan.births.items()}
-        if begun:
-            self._memory.begin(embedding, frame, list(begun), np.stack(list(begun.values())))
+    def _begin_new(self, frame: int, embedding: Any, plans: Sequence[_Plan]) -> dict[int, np.ndarray]:
+        """Let memory take what is new, and return the masks by id."""
+        births = {id: plan.detections.logits[index] for plan in plans for id, index in plan.births.items()}
         for plan in plans:
             plan.session.scores |= {id: float(plan.detections.scores[index]) for id, index in plan.births.items()}
+        if not births:
+            return {}
+        taken = self._memory.begin(embedding, frame, list(births), np.stack(list(births.values())))
+        return dict(zip(births, taken, strict=True))
 
     def _forget_removed(self, plans: Sequence[_Plan]) -> None:
         removed = [id for plan in plans for id in plan.removed]

@@ -27,8 +27,8 @@ class TranslatingMemory:
     def prompt(self, embedding: Any, frame: int, object_id: int, prompt: VisualPrompt) -> LowMasks:
         return self._memory.prompt(self._translate(embedding), frame, object_id, prompt)
 
-    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
-        self._memory.begin(self._translate(embedding), frame, ids, logits)
+    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        return self._memory.begin(self._translate(embedding), frame, ids, logits)
 
     def propagate(self, embedding: Any, frame: int, *, reverse: bool = False, remember: bool = True) -> LowMasks:
         return self._memory.propagate(self._translate(embedding), frame, reverse=reverse, remember=remember)

@@ -17,6 +17,7 @@ from sam3_tool.backends.recording.video_calls import (
     build_propagation_call,
     low_masks_to_json,
 )
+from sam3_tool.errors import CheckpointError
 from sam3_tool.prompts import VisualPrompt
 
 
@@ -43,9 +44,14 @@ class RecordingMemory:
         low = self._memory.prompt(embedding.inner, frame, object_id, prompt)
         return self._record_answer(build_object_call(embedding.key, frame, object_id, prompt), low)
 
-    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
-        self._memory.begin(embedding.inner, frame, ids, logits)
-        self._history.add_call(build_begin_call(embedding.key, frame, ids, logits))
+    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        taken = self._memory.begin(embedding.inner, frame, ids, logits)
+        call = self._history.add_call(build_begin_call(embedding.key, frame, ids, logits))
+        if not np.array_equal(taken, logits):
+            ones = np.ones(len(ids), np.float32)
+            with translate_errors():
+                self._recorder.add_answer(call, low_masks_to_json(LowMasks(tuple(ids), taken, ones, ones)))
+        return taken
 
     def propagate(self, embedding: Any, frame: int, *, reverse: bool = False, remember: bool = True) -> LowMasks:
         low = self._memory.propagate(embedding.inner, frame, reverse=reverse, remember=remember)
@@ -98,9 +104,13 @@ class ReplayingMemory:
         self._ids[object_id] = None
         return low
 
-    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
-        self._history.add_call(build_begin_call(embedding.key, frame, ids, logits))
+    def begin(self, embedding: Any, frame: int, ids: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        call = self._history.add_call(build_begin_call(embedding.key, frame, ids, logits))
         self._ids |= dict.fromkeys(ids)
+        try:
+            return self._read_answer(call).logits
+        except CheckpointError:  # nothing was recorded, for they were taken as they were
+            return logits
 
     def propagate(self, embedding: Any, frame: int, *, reverse: bool = False, remember: bool = True) -> LowMasks:
         call = build_propagation_call(embedding.key, frame, reverse=reverse, remember=remember)

@@ -1,5 +1,7 @@
 """Phrases through a video with the real network."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -31,9 +33,9 @@ def test_detections_are_what_the_image_path_finds(network: TransformersBackend, 
     assert sum(map(len, images)) > 3
 
 
-def test_the_first_frame_is_found_as_an_image(network: TransformersBackend, pan: Video) -> None:
-    """But for pixels of two objects, which an image may have."""
-    sam3 = Sam3(network, max_batch=1)
+def test_the_first_frame_is_found_as_an_image(coarse_folder: Path, pan: Video) -> None:
+    """But for pixels of two objects, which an image may have; and for refined masks."""
+    sam3 = Sam3.load(coarse_folder, max_batch=1)
     [found] = next(sam3.track(pan, "object", rules=NOTHING_IN_COMMON)).instances
     image = sam3.segment(pan.read_frame(0), "object")
     assert len(found) > 1

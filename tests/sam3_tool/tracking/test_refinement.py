@@ -61,6 +61,21 @@ def test_objects_are_followed_with_finer_outlines(coarse: Sam3) -> None:
     assert np.mean(refined) > np.mean(plain) + 0.05
 
 
+def test_what_a_phrase_finds_begins_with_finer_outlines(coarse: Sam3) -> None:
+    overlaps: dict[str, list[float]] = {"plain": [], "refined": []}
+    for seed in range(CLIP_SEEDS[0], CLIP_SEEDS[0] + 12):
+        clip = draw_clip(seed, length=1)
+        truths = [clip.find_masks(index)[0] for index in range(len(clip.objects))]
+        for name, sam3 in (("plain", coarse), ("refined", Sam3.load("tiny"))):
+            tracked = next(sam3.track(Video.from_images([Image(clip.frames[0])]), clip.objects[0].noun))
+            overlaps[name] += [
+                max((mask & truth).sum() / (mask | truth).sum() for truth in truths)
+                for mask in tracked.instances[0].masks
+            ]
+    assert len(overlaps["plain"]) == len(overlaps["refined"]) > 12
+    assert np.mean(overlaps["refined"]) > np.mean(overlaps["plain"]) + 0.02
+
+
 def test_without_the_file_masks_are_those_of_the_decoder(coarse: Sam3) -> None:
     memory = coarse._backend.open_memory(48, 64, 4)
     [embedding] = coarse._backend.encode([Image(np.zeros((48, 64, 3), np.uint8))])

@@ -203,13 +203,16 @@ class VideoMemory:
             self._store_answers(embedding, frame, [object_id], found, pin=True)
             return _to_low_masks([object_id], found)
 
-    def begin(self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> None:
+    def begin(self, embedding: FrameEmbedding, frame: int, ids: Sequence[int], logits: np.ndarray) -> np.ndarray:
+        taken = [logits[:0]]
         with self._run_safely():
             levels = self._get_levels(embedding)
             for rows in self._split_passes(range(len(ids))):
                 fine = self._refine_masks(embedding, self._upload(logits[list(rows)]), [None] * len(rows))
                 found = self._network.take_masks(levels, *self._network.adopt_logits(fine, self._size))
                 self._store_answers(embedding, frame, [ids[row] for row in rows], found, pin=False)
+                taken.append(fine.cpu().numpy())
+        return np.concatenate(taken)
 
     def propagate(
         self, embedding: FrameEmbedding, frame: int, *, reverse: bool = False, remember: bool = True
