@@ -71,10 +71,10 @@ def test_weights_alone_are_no_whole_model_and_what_lacks_is_what_loading_names(a
     assert "only in part, without config.json, tokenizer.json, processor_config.json" in said["facebook/sam3"]
 
 
-def test_the_embedded_model_is_as_large_as_its_file():
+def test_the_embedded_model_is_as_large_as_its_files():
     entry = find_entry("tiny")
     assert entry is not None
-    assert entry.nbytes == (locate_checkpoint("tiny") / "model.safetensors").stat().st_size
+    assert entry.nbytes == sum(path.stat().st_size for path in locate_checkpoint("tiny").glob("*.safetensors"))
 
 
 def test_what_is_not_here_says_in_one_sentence_what_works_now(answers):

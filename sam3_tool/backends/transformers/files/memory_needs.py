@@ -10,6 +10,7 @@ from typing import NamedTuple
 import torch
 
 from sam3_tool.backends.transformers.files.architectures import read_image_tokens
+from sam3_tool.backends.transformers.files.checkpoint import REFINER_FILE
 from sam3_tool.backends.transformers.hardware.devices import read_free_bytes
 from sam3_tool.errors import DeviceError
 
@@ -99,7 +100,9 @@ def describe_shortage(need: MemoryNeed, free: int | None, *, name: str, device: 
 
 
 def _list_weight_files(path: Path) -> Iterator[Path]:
-    yield from path.glob("*.safetensors") if path.is_dir() else [path]
+    """Yield files of weights that are read at once; what refines masks in videos is small, and read when one comes."""
+    files = path.glob("*.safetensors") if path.is_dir() else [path]
+    yield from (file for file in files if file.name != REFINER_FILE)
 
 
 def _count_numbers(file: Path) -> int:

@@ -1,4 +1,4 @@
-"""Finer outlines in videos, for a network that sees few pixels: each mask is drawn once more, from the frame's own.
+"""Finer outlines in videos, for a network that sees few pixels: masks are drawn once more, from the frame itself.
 
 The embedded network sees frames of 128 x 128 pixels and draws 64 x 64 cells. A small U-Net (Ronneberger et al., 2015)
 reads a window around each mask of a frame of 256 x 256 pixels, and what was drawn of the object on the frame before.
@@ -117,7 +117,7 @@ def build_pair(before: int, after: int) -> nn.Sequential:
 
 
 def find_windows(logits: torch.Tensor) -> torch.Tensor:
-    """Return square windows around the masks of K objects, none of them empty, with half as much again around them.
+    """Return square windows around the masks of K objects, none of them empty, two fifths wider than they.
 
     Args:
         logits: (K, h, w).

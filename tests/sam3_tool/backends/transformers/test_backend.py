@@ -178,7 +178,7 @@ def test_many_masks_of_a_large_picture_are_drawn_in_parts(tiny, direct):
 def test_an_embedding_owns_exactly_the_bytes_it_reports(network, picture, photo):
     for embedding in network.encode([picture, photo]):
         assert len(embedding.levels) == 3
-        parts = (*embedding.levels, embedding.trunk, embedding.cls_token)
+        parts = (*embedding.levels, embedding.trunk, embedding.cls_token, embedding.square)
         assert embedding.nbytes == sum(part.untyped_storage().nbytes() for part in parts)
 
 
