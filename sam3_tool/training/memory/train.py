@@ -8,7 +8,6 @@ back-propagation through time), so that the memories it meets late in a clip are
 
 import argparse
 import logging
-import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -30,9 +29,9 @@ from sam3_tool.training.memory.start import initialize_mask_prompt, initialize_m
 from sam3_tool.training.networks.architecture import FINE_SIDE, MASK_SIDE
 from sam3_tool.training.networks.tracker import CERTAIN_LOGIT, Losses, to_points, upsample_logits
 from sam3_tool.training.optimization.averaging import update_average
-from sam3_tool.training.optimization.log import log_steps
 from sam3_tool.training.optimization.optimizer import Optimizer
 from sam3_tool.training.optimization.state import load_state, save_state
+from sam3_tool.training.optimization.steps import make_steps
 
 Start = Literal["mask", "click", "box"]
 
@@ -411,18 +410,12 @@ def train_memory(recipe: Recipe) -> None:
     run = MemoryRun(recipe)
     run.resume()
     held_out = None if recipe.held_out is None else ClipFeatures.open(recipe.held_out)
-    recent: list[dict[str, float]] = []
-    started, first = time.process_time(), run.step
-    while run.step < recipe.steps:
-        if held_out is not None and (run.step % recipe.look_every == 0 or run.step == recipe.steps - 1):
-            recent.append(run.look_at_held_out(held_out))
-        recent.append(run.advance())
-        if run.step % recipe.log_every == 0:
-            seconds = (time.process_time() - started) / (run.step - first)
-            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.compute_lr_share(run.step - 1))
-            recent = []
-        if run.step % recipe.save_every == 0 or run.step == recipe.steps:
-            run.save()
+
+    def look_now_and_then() -> dict[str, float]:
+        is_time = run.step % recipe.look_every == 0 or run.step == recipe.steps - 1
+        return run.look_at_held_out(held_out) if held_out is not None and is_time else {}
+
+    make_steps(run, recipe, look=look_now_and_then)
     run.export()
 
 

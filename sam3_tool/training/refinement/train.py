@@ -5,7 +5,6 @@ SAM 3 itself stays as it is, bit for bit. `tracks` writes what is learnt from.
 
 import argparse
 import logging
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,9 +18,9 @@ from sam3_tool.backends.transformers.files.checkpoint import locate_checkpoint
 from sam3_tool.backends.transformers.files.mask_refiner import read_refiner
 from sam3_tool.training.export import export_refiner
 from sam3_tool.training.optimization.averaging import update_average
-from sam3_tool.training.optimization.log import log_steps
 from sam3_tool.training.optimization.optimizer import Muon
 from sam3_tool.training.optimization.state import load_state, save_state
+from sam3_tool.training.optimization.steps import make_steps
 from sam3_tool.training.refinement.network import LearningRefiner
 from sam3_tool.training.refinement.samples import ClipTracks, draw_windows, read_folder
 
@@ -130,16 +129,7 @@ def train_refiner(recipe: Recipe) -> None:
     recipe.out.mkdir(parents=True, exist_ok=True)
     run = RefinerRun(recipe, read_folder(recipe.tracks))
     run.resume()
-    recent: list[dict[str, float]] = []
-    started, first = time.process_time(), run.step
-    while run.step < recipe.steps:
-        recent.append(run.advance())
-        if run.step % recipe.log_every == 0:
-            seconds = (time.process_time() - started) / (run.step - first)
-            log_steps(recipe.out, recent, step=run.step, seconds=seconds, rate=recipe.compute_lr_share(run.step - 1))
-            recent = []
-        if run.step % recipe.save_every == 0 or run.step == recipe.steps:
-            run.save()
+    make_steps(run, recipe)
     run.export()
 
 
